@@ -1,0 +1,267 @@
+"""The four blocks of a self-attention over text and regions: what losses and figures are computed from.
+
+    S = Q Kᵀ / √d = [ S_LL  S_LV ]      first letter: the queries (rows), second: the keys (columns)
+                    [ S_VL  S_VV ]      L = text, V = regions
+
+Paper: Pandey et al., ACL 2023, arXiv:2212.10549, equations 1-2. Notation: docs/notation.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from cacr._messages import unknown
+from cacr.attention.precision import at_least_float32, full_precision
+
+SPACES = ("probabilities", "scores")
+HEADS = ("mean", "each")
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionBlocks:
+    """Attention of words to words, words to regions, regions to words and regions to regions.
+
+    Checked once, here: whoever holds blocks may trust their shapes and masks. Half precision becomes float32.
+
+    Args:
+        ll: Text to text, [batch, (head,) text, text]; rows are queries.
+        lv: Text to regions, [batch, (head,) text, region].
+        vl: Regions to text, [batch, (head,) region, text]; None where the model has no such attention (causal
+            models), and then only the language direction exists.
+        vv: Regions to regions, [batch, (head,) region, region].
+        text_mask: [batch, text], True where a token counts.
+        region_mask: [batch, region], True where a region counts.
+
+    Raises:
+        ValueError: A shape does not fit the masks, or an example has no real token or no real region.
+        TypeError: A mask is not boolean, or a block is not a floating-point tensor.
+
+    Example:
+        >>> words, regions = torch.full((1, 2, 2), 1 / 2), torch.full((1, 3, 3), 1 / 3)
+        >>> blocks = AttentionBlocks(words, torch.full((1, 2, 3), 1 / 3), torch.full((1, 3, 2), 1 / 2), regions,
+        ...                          torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool))
+        >>> blocks.lv.shape
+        torch.Size([1, 2, 3])
+    """
+
+    ll: Tensor
+    lv: Tensor
+    vl: Tensor | None
+    vv: Tensor
+    text_mask: Tensor
+    region_mask: Tensor
+
+    def __post_init__(self) -> None:
+        for name, mask in (("text_mask", self.text_mask), ("region_mask", self.region_mask)):
+            _check_mask(name, mask)
+        batch, text = self.text_mask.shape
+        region = self.region_mask.shape[1]
+        sides = {"l": ("text", text), "v": ("region", region)}
+        for name in ("ll", "lv", "vl", "vv"):
+            block = getattr(self, name)
+            if block is None and name == "vl":
+                continue
+            rows, columns = sides[name[0]], sides[name[1]]
+            _check_block(name, block, batch, rows, columns)
+            object.__setattr__(self, name, at_least_float32(block))
+        heads = {block.shape[1:-2] for block in (self.ll, self.lv, self.vl, self.vv) if block is not None}
+        if len(heads) > 1:
+            raise ValueError(
+                f"the blocks differ in their head axes: {sorted(map(tuple, heads))}; give all or none"
+            )
+        _refuse_empty(self.text_mask, "token", "text_mask")
+        _refuse_empty(self.region_mask, "region", "region_mask")
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return self.text_mask.shape[0]
+
+    @property
+    def per_head(self) -> bool:
+        """Whether the blocks keep an axis of heads."""
+        return self.ll.ndim == 4
+
+    @classmethod
+    def from_query_key(
+        cls,
+        query: Tensor,
+        key: Tensor,
+        text_mask: Tensor,
+        region_mask: Tensor,
+        scale: float | None = None,
+        space: str = "probabilities",
+        heads: str = "mean",
+    ) -> AttentionBlocks:
+        """Blocks from the queries and keys of one attention layer over a sequence that holds both modalities.
+
+        Args:
+            query: [batch, head, sequence, width].
+            key: [batch, head, sequence, width].
+            text_mask: [batch, sequence], True where a position counts as text. Leave out [CLS] and [SEP] to
+                read the paper as its authors' release does.
+            region_mask: [batch, sequence], True where a position counts as a region.
+            scale: Factor of query · key; 1/√width if None.
+            space: "probabilities": a softmax over the columns of each block alone, as the release has it;
+                "scores": the scaled scores themselves, as the paper writes them. Padding is 0 in both.
+            heads: "mean": the mean over heads; "each": one matrix a head.
+
+        Returns:
+            Blocks whose text and region axes hold the real positions in order, padded to the longest example.
+
+        Raises:
+            ValueError: Shapes that do not fit, an unknown option, an example without text or without regions,
+                or a position that counts as both.
+
+        Source: github.com/KhoomeiK/CACR, model/attention.py (the space "probabilities").
+        """
+        if space not in SPACES:
+            raise ValueError(unknown("space", space, SPACES))
+        if heads not in HEADS:
+            raise ValueError(unknown("heads", heads, HEADS))
+        _check_query_key(query, key, text_mask, region_mask)
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        with full_precision(query.device):
+            query, key = at_least_float32(query) * scale, at_least_float32(key)
+            sides = {}
+            for letter, mask in (("l", text_mask), ("v", region_mask)):
+                where, real = _compact(mask)
+                sides[letter] = (_take(query, where), _take(key, where), real)
+
+            def block(rows: str, columns: str) -> Tensor:
+                scores = sides[rows][0] @ sides[columns][1].transpose(-1, -2)
+                real_row, real_column = sides[rows][2], sides[columns][2]
+                if space == "probabilities":
+                    lowest = torch.finfo(scores.dtype).min
+                    scores = scores.masked_fill(~real_column[:, None, None, :], lowest).softmax(-1)
+                both = real_row[:, None, :, None] & real_column[:, None, None, :]
+                scores = scores.masked_fill(~both, 0.0)
+                return scores.mean(1) if heads == "mean" else scores
+
+            return cls(
+                block("l", "l"),
+                block("l", "v"),
+                block("v", "l"),
+                block("v", "v"),
+                sides["l"][2],
+                sides["v"][2],
+            )
+
+    @classmethod
+    def from_attentions(
+        cls, attention: Tensor, text_mask: Tensor, region_mask: Tensor, heads: str = "mean"
+    ) -> AttentionBlocks:
+        """Blocks from one layer's attention probabilities over the joint sequence, as ``output_attentions`` gives.
+
+        Each block is divided by its row sums: softmax over all columns, renormalized over some, equals the
+        softmax over those alone, so the result is the same as `from_query_key` in the space "probabilities".
+        Probabilities after dropout do not sum to one: capture queries and keys instead while training.
+
+        Args:
+            attention: [batch, head, sequence, sequence]; rows are queries and sum to 1.
+            text_mask: [batch, sequence], True where a position counts as text.
+            region_mask: [batch, sequence], True where a position counts as a region.
+            heads: "mean" or "each".
+
+        Raises:
+            ValueError: Shapes that do not fit, or an example without text or without regions.
+        """
+        if heads not in HEADS:
+            raise ValueError(unknown("heads", heads, HEADS))
+        if attention.ndim != 4 or attention.shape[-1] != attention.shape[-2]:
+            raise ValueError(
+                f"attention has shape {tuple(attention.shape)}; expected [batch, head, sequence, sequence]: "
+                "one layer of outputs.attentions"
+            )
+        _check_sequence_masks(attention.shape[0], attention.shape[-1], text_mask, region_mask)
+        attention = at_least_float32(attention)
+        sides = {"l": _compact(text_mask), "v": _compact(region_mask)}
+
+        def block(rows: str, columns: str) -> Tensor:
+            (row, real_row), (column, real_column) = sides[rows], sides[columns]
+            part = _take(attention, row)
+            part = torch.gather(part, -1, column[:, None, None, :].expand(*part.shape[:3], -1))
+            both = real_row[:, None, :, None] & real_column[:, None, None, :]
+            part = part.masked_fill(~both, 0.0)
+            part = part / part.sum(-1, keepdim=True).clamp_min(torch.finfo(part.dtype).tiny)
+            return part.mean(1) if heads == "mean" else part
+
+        return cls(
+            block("l", "l"), block("l", "v"), block("v", "l"), block("v", "v"), sides["l"][1], sides["v"][1]
+        )
+
+
+def _check_query_key(query: Tensor, key: Tensor, text_mask: Tensor, region_mask: Tensor) -> None:
+    if query.ndim != 4 or query.shape != key.shape:
+        raise ValueError(
+            f"query has shape {tuple(query.shape)} and key {tuple(key.shape)}; expected the same "
+            "[batch, head, sequence, width] for both (repeat grouped keys first)"
+        )
+    _check_sequence_masks(query.shape[0], query.shape[2], text_mask, region_mask)
+
+
+def _check_sequence_masks(batch: int, sequence: int, text_mask: Tensor, region_mask: Tensor) -> None:
+    for name, mask in (("text_mask", text_mask), ("region_mask", region_mask)):
+        _check_mask(name, mask)
+        if mask.shape != (batch, sequence):
+            raise ValueError(
+                f"{name} has shape {tuple(mask.shape)}; expected {(batch, sequence)}: one flag per position"
+            )
+    _refuse_empty(text_mask, "token", "text_mask")
+    _refuse_empty(region_mask, "region", "region_mask")
+    both = (text_mask & region_mask).any(1)
+    if both.any():
+        example = int(both.nonzero()[0])
+        raise ValueError(
+            f"a position of example {example} counts as text and as region; the masks must not overlap"
+        )
+
+
+def _check_mask(name: str, mask: Tensor) -> None:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        given = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(
+            f"{name} is {given}; expected a boolean tensor, True where a position counts: mask.bool()"
+        )
+    if mask.ndim != 2:
+        raise ValueError(f"{name} has shape {tuple(mask.shape)}; expected two axes, [batch, positions]")
+
+
+def _check_block(
+    name: str, block: Tensor, batch: int, rows: tuple[str, int], columns: tuple[str, int]
+) -> None:
+    if not isinstance(block, Tensor) or not block.is_floating_point():
+        given = block.dtype if isinstance(block, Tensor) else type(block).__name__
+        raise TypeError(f"{name} is {given}; expected a floating-point tensor")
+    wanted = (rows[1], columns[1])
+    if block.ndim not in (3, 4) or block.shape[0] != batch or block.shape[-2:] != wanted:
+        raise ValueError(
+            f"{name} has shape {tuple(block.shape)}; expected [batch={batch}, (head,) "
+            f"{rows[0]}={rows[1]}, {columns[0]}={columns[1]}] to fit the masks"
+        )
+
+
+def _refuse_empty(mask: Tensor, what: str, name: str) -> None:
+    empty = ~mask.any(1)
+    if empty.any():
+        example = int(empty.nonzero()[0])
+        raise ValueError(
+            f"no real {what} in example {example}: its {name} is False everywhere. "
+            "Drop the example or repair the mask; attention congruence needs both modalities"
+        )
+
+
+def _compact(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of the True entries, in order, padded to the longest row: [batch, longest], and which are real."""
+    counts = mask.sum(1)
+    where = (~mask).byte().argsort(dim=1, stable=True)[:, : int(counts.max())]
+    return where, torch.arange(where.shape[1], device=mask.device) < counts[:, None]
+
+
+def _take(x: Tensor, where: Tensor) -> Tensor:
+    """Rows ``where`` [batch, row] of ``x`` [batch, head, sequence, width]."""
+    index = rearrange(where, "batch row -> batch 1 row 1").expand(-1, x.shape[1], -1, x.shape[3])
+    return torch.gather(x, 2, index)

@@ -1,0 +1,139 @@
+"""CACR: the attention among words should agree with the attention among their regions.
+
+    word i attends to word j   should equal   i's regions attend to j's regions
+    S_LL                       ~              S_LV · S_VV · S_LVᵀ        and the same with L and V exchanged
+
+Paper: Pandey et al., ACL 2023, arXiv:2212.10549, equations 3-6.  Where the authors' release differs from the
+text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from einops import einsum
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cacr._messages import unknown
+from cacr.attention import AttentionBlocks
+from cacr.losses.divergence import log_rows, log_softmax, over_directions, symmetric_kl
+
+NORMALIZE = ("softmax", "rows")
+ROWS = ("mean", "sum")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The choices that the paper leaves open. Name one of ``READINGS`` or build your own."""
+
+    detach_cross: bool = True
+    """No gradient through the cross-modal attention."""
+    normalize: str = "softmax"
+    """"softmax" over both matrices, or divide each row by its sum (the blocks must hold probabilities)."""
+    rows: str = "mean"
+    """"mean" or "sum" over the rows of an example. Examples are always averaged."""
+
+    def __post_init__(self) -> None:
+        if self.normalize not in NORMALIZE:
+            raise ValueError(unknown("normalize", self.normalize, NORMALIZE))
+        if self.rows not in ROWS:
+            raise ValueError(unknown("rows", self.rows, ROWS))
+
+
+READINGS = {"release": Reading(), "paper": Reading(detach_cross=False, rows="sum")}
+
+
+def project(
+    other: Float[Tensor, "*batch other other"], cross: Float[Tensor, "*batch own other"]
+) -> Float[Tensor, "*batch own own"]:
+    """Carry one modality's attention over into the other: the paper's change of basis, S*.
+
+    Example:
+        >>> import torch
+        >>> swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]])            # word 0 sees region 1, word 1 region 0
+        >>> project(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), swap)
+        tensor([[0.6000, 0.4000], [0.1000, 0.9000]])
+    """
+    return einsum(cross, other, cross, "... i k, ... k l, ... j l -> ... i j")
+
+
+def congruence(
+    own: Float[Tensor, "*batch own own"],
+    other: Float[Tensor, "*batch other other"],
+    cross: Float[Tensor, "*batch own other"],
+    own_mask: Bool[Tensor, "*#batch own"],
+    reading: Reading = READINGS["release"],
+) -> Float[Tensor, "*batch"]:
+    """Symmetric KL, in nats, between one modality's attention and the other's projected onto it.
+
+    Args:
+        own: Attention within the modality compared; rows are queries. Padding is 0.
+        other: Attention within the other modality. Padding is 0.
+        cross: Attention from own queries to the other modality's keys. Padding is 0.
+        own_mask: True where a token or region counts.
+        reading: How to normalize, whether the cross attention learns, and how rows are pooled.
+
+    Returns:
+        One value per example: the mean (or sum) over its real rows.
+
+    Example:
+        >>> import torch
+        >>> same = torch.eye(2)[None]                                         # each word looks at itself
+        >>> congruence(same, same, same, torch.ones(1, 2, dtype=torch.bool))  # congruent: no penalty
+        tensor([0.])
+
+    Source: equations 3-5; github.com/KhoomeiK/CACR for the reading "release".
+    """
+    projected = project(other, cross.detach() if reading.detach_cross else cross)
+    if reading.normalize == "rows":
+        log_p, log_q = log_rows(_unit_rows(own)), log_rows(_unit_rows(projected))
+    else:
+        log_p, log_q = log_softmax(own, own_mask), log_softmax(projected, own_mask)
+    return symmetric_kl(log_p, log_q, own_mask, reading.rows)
+
+
+def cacr_loss(
+    blocks: AttentionBlocks, direction: str = "both", variant: str = "release", **choices: Any
+) -> Float[Tensor, ""]:
+    """The regularizer of the paper: congruence of both directions, or of one, averaged over examples (eq. 6).
+
+    Args:
+        blocks: Attention of matched pairs. In the space "probabilities" with the mean over heads for the reading
+            "release"; in the space "scores" with each head for the reading "paper". ``normalize="rows"`` needs
+            probabilities.
+        direction: "language" (S_LL against S_LV S_VV S_LVᵀ), "vision" (its mirror) or "both" (their sum).
+            The release uses one per group: vision for image-anchored, language for text-anchored groups.
+        variant: "release" (the authors' code, the default) or "paper" (to the letter).
+        choices: ``detach_cross``, ``normalize`` or ``rows`` to change one choice of the variant by itself;
+            None keeps the variant's own. See `Reading`.
+
+    Returns:
+        Nats, at least 0. With heads kept apart: the mean of their losses.
+
+    Raises:
+        ValueError: An unknown direction, variant or choice; or a direction that the blocks do not have.
+
+    Example:
+        >>> import torch
+        >>> same, real = torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool)
+        >>> cacr_loss(AttentionBlocks(same, same, same, same, real, real))
+        tensor(0.)
+    """
+    if variant not in READINGS:
+        raise ValueError(unknown("variant", variant, READINGS))
+    known = Reading.__dataclass_fields__
+    for name in choices:
+        if name not in known:
+            raise ValueError(unknown("choice", name, known))
+    reading = replace(READINGS[variant], **{k: v for k, v in choices.items() if v is not None})
+    if reading.normalize == "rows" and min(block.amin() for block in (blocks.ll, blocks.vv)) < 0:
+        raise ValueError(
+            'normalize="rows" divides rows by their sums and needs probabilities, but the blocks hold negative '
+            'values: make them with space="probabilities"'
+        )
+    return over_directions(blocks, direction, lambda *side: congruence(*side, reading))
+
+
+def _unit_rows(x: Tensor) -> Tensor:
+    total = x.sum(-1, keepdim=True)
+    return x / total.masked_fill(total == 0, 1.0)

@@ -1,0 +1,34 @@
+"""The control: push attention towards uniform and nothing else.
+
+A regularizer that pulls attention towards a nearly uniform target may help (or harm) by flattening alone. Whoever
+claims congruence matters compares with this loss: same divergence, same rows, no cross-modal information.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cacr.attention import AttentionBlocks
+from cacr.losses.divergence import log_rows, log_softmax, over_directions, symmetric_kl
+
+
+def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Tensor, ""]:
+    """Symmetric KL, in nats, between attention within a modality and the uniform one, averaged over examples.
+
+    Args:
+        blocks: Attention of matched pairs in the space "probabilities".
+        direction: "language" (S_LL), "vision" (S_VV) or "both" (their sum).
+
+    Raises:
+        ValueError: An unknown direction.
+
+    Example:
+        >>> flat, real = torch.full((1, 2, 2), 0.5), torch.ones(1, 2, dtype=torch.bool)
+        >>> flatness_loss(AttentionBlocks(flat, flat, flat, flat, real, real))
+        tensor(0.)
+    """
+
+    def towards_uniform(own: Tensor, other: Tensor, cross: Tensor, mask: Tensor) -> Tensor:
+        return symmetric_kl(log_rows(own), log_softmax(torch.zeros_like(own), mask), mask)
+
+    return over_directions(blocks, direction, towards_uniform)

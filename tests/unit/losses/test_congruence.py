@@ -1,0 +1,164 @@
+"""The CACR loss keeps its promises: the definition, its symmetries, its gradients, its errors."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from cacr import AttentionBlocks, cacr_loss, flatness_loss, iais_loss, soft_equivalence_loss
+from cacr.losses import attention_loss, project
+from tests.conftest import random_query_key
+
+
+@pytest.mark.parametrize("direction", ["language", "vision", "both"])
+def test_agrees_with_the_algorithm_written_as_loops(blocks, direction):
+    assert_close(cacr_loss(blocks, direction, variant="paper"), soft_equivalence_loss(blocks, direction))
+
+
+def test_agrees_with_the_loops_on_the_scores_of_each_head():
+    query, key, text, region = random_query_key()
+    scores = AttentionBlocks.from_query_key(query * 0.3, key, text, region, space="scores", heads="each")
+    assert_close(cacr_loss(scores, variant="paper"), soft_equivalence_loss(scores))
+
+
+@pytest.mark.parametrize("rows", ["mean", "sum"])
+@pytest.mark.parametrize("normalize", ["softmax", "rows"])
+def test_each_choice_agrees_with_the_loops(blocks, normalize, rows):
+    closed = cacr_loss(blocks, normalize=normalize, rows=rows)
+    assert_close(closed, soft_equivalence_loss(blocks, normalize=normalize, rows=rows))
+
+
+def test_is_zero_when_the_modalities_are_congruent(blocks):
+    congruent = replace(blocks, ll=project(blocks.vv, blocks.lv))
+    assert cacr_loss(congruent, "language") == pytest.approx(0, abs=1e-15)
+    assert cacr_loss(blocks, "language") > 1e-4
+
+
+@pytest.mark.parametrize("loss", ["cacr", "cacr-rows", "iais-singular", "iais-distributed", "flat"])
+def test_ignores_the_order_of_regions(blocks, loss):
+    order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
+    shuffled = replace(
+        blocks,
+        lv=blocks.lv[:, :, order],
+        vl=blocks.vl[:, order],
+        vv=blocks.vv[:, order][:, :, order],
+        region_mask=blocks.region_mask[:, order],
+    )
+    assert_close(attention_loss(loss)(shuffled), attention_loss(loss)(blocks))
+
+
+@pytest.mark.parametrize("loss", ["cacr", "cacr-rows", "iais-singular", "iais-distributed", "flat"])
+def test_ignores_padding(blocks, loss):
+    def pad(x, *sides):
+        return torch.nn.functional.pad(x, sides)
+
+    padded = AttentionBlocks(
+        pad(blocks.ll, 0, 2, 0, 2),
+        pad(blocks.lv, 0, 3, 0, 2),
+        pad(blocks.vl, 0, 2, 0, 3),
+        pad(blocks.vv, 0, 3, 0, 3),
+        pad(blocks.text_mask, 0, 2),
+        pad(blocks.region_mask, 0, 3),
+    )
+    assert_close(attention_loss(loss)(padded), attention_loss(loss)(blocks))
+
+
+@pytest.mark.parametrize("loss", ["cacr", "cacr-rows", "iais-singular", "iais-distributed", "flat"])
+def test_gradients_on_padded_examples_are_finite(loss):
+    query, key, text, region = random_query_key(dtype=torch.float32)
+    query.requires_grad_()
+    attention_loss(loss)(AttentionBlocks.from_query_key(query, key, text, region)).backward()
+    assert query.grad.isfinite().all()
+    assert query.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        cacr_loss,
+        lambda b: cacr_loss(b, detach_cross=False),
+        lambda b: cacr_loss(b, normalize="rows", detach_cross=False),
+        iais_loss,
+        lambda b: iais_loss(b, kind="distributed"),
+        flatness_loss,
+    ],
+)
+def test_gradients_match_finite_differences(loss):
+    query, key, text, region = random_query_key(batch=1, heads=2, text=3, regions=3, width=2)
+    frozen = AttentionBlocks.from_query_key(query, key, text, region)
+
+    def of(own_ll, own_vv):
+        return loss(replace(frozen, ll=own_ll, vv=own_vv))
+
+    assert torch.autograd.gradcheck(
+        of, (frozen.ll.clone().requires_grad_(), frozen.vv.clone().requires_grad_())
+    )
+
+
+def test_the_cross_attention_learns_only_when_it_is_not_detached(blocks):
+    lv = blocks.lv.clone().requires_grad_()
+    cacr_loss(replace(blocks, lv=lv), "language", detach_cross=False).backward()
+    assert lv.grad.abs().sum() > 0
+    ll = blocks.ll.clone().requires_grad_()
+    lv.grad = None
+    cacr_loss(replace(blocks, ll=ll, lv=lv), "language").backward()
+    assert lv.grad is None
+    assert ll.grad.abs().sum() > 0
+
+
+def test_both_directions_are_the_sum(blocks):
+    assert_close(cacr_loss(blocks), cacr_loss(blocks, "language") + cacr_loss(blocks, "vision"))
+
+
+def test_autocast_cannot_change_the_loss():
+    blocks = AttentionBlocks.from_query_key(*random_query_key(dtype=torch.float32))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = cacr_loss(blocks)
+    assert inside == cacr_loss(blocks)
+
+
+def test_a_causal_model_has_the_language_direction_only(blocks):
+    causal = replace(blocks, vl=None)
+    assert_close(cacr_loss(causal, "language"), cacr_loss(blocks, "language"))
+    for loss in (cacr_loss, iais_loss, flatness_loss):
+        with pytest.raises(ValueError, match='no(ne|) .*causal model.*Use direction="language"'):
+            loss(causal)
+    with pytest.raises(ValueError, match='kind="distributed" multiplies S_LV with S_VL'):
+        iais_loss(causal, "language", kind="distributed")
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"direction": "langauge"}, "unknown direction 'langauge'. Did you mean 'language'"),
+        ({"variant": "released"}, "unknown variant 'released'. Did you mean 'release'"),
+        ({"normalize": "row"}, "unknown normalize 'row'. Did you mean 'rows'"),
+        ({"rows": "average"}, "unknown rows 'average'. Known: mean, sum"),
+        ({"detach": True}, "unknown choice 'detach'. Did you mean 'detach_cross'"),
+    ],
+)
+def test_a_mistyped_choice_gets_a_sentence(blocks, choices, message):
+    with pytest.raises(ValueError, match=message):
+        cacr_loss(blocks, **choices)
+
+
+def test_rows_of_scores_are_refused(scores):
+    with pytest.raises(ValueError, match="needs probabilities"):
+        cacr_loss(scores, normalize="rows")
+
+
+def test_a_mistyped_loss_gets_a_sentence():
+    with pytest.raises(ValueError, match="unknown loss 'carc'. Did you mean 'cacr'"):
+        attention_loss("carc")
+
+
+def test_an_unknown_kind_of_iais_gets_a_sentence(blocks):
+    with pytest.raises(ValueError, match="unknown kind 'distribute'. Did you mean 'distributed'"):
+        iais_loss(blocks, kind="distribute")
+
+
+def test_flatness_looks_at_own_attention_only(blocks):
+    other = replace(blocks, lv=blocks.lv.flip(-1), vl=blocks.vl.flip(-1))
+    assert flatness_loss(other) == flatness_loss(blocks)
+    assert cacr_loss(other) != cacr_loss(blocks)
