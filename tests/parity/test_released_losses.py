@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
+from tests.conftest import load
 from torch.testing import assert_close
 
 from cacr import AttentionBlocks, cacr_loss, iais_loss
 from cacr.losses import hardest_negatives, ranking_loss, schedule_weight
-from tests.conftest import load
 
 DIRECTIONS = {"L": "language", "V": "vision"}
 LOSSES = {

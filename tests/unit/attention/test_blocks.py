@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from tests.conftest import random_query_key
 from torch.testing import assert_close
 
 from cacr.attention import AttentionBlocks
-from tests.conftest import random_query_key
 
 
 def uniform(batch=2, text=3, region=4, **changes):

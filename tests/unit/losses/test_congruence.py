@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.conftest import random_query_key
 from torch.testing import assert_close
 
 from cacr import AttentionBlocks, cacr_loss, flatness_loss, iais_loss, soft_equivalence_loss
 from cacr.losses import attention_loss, project
-from tests.conftest import random_query_key
 
 
 @pytest.mark.parametrize("direction", ["language", "vision", "both"])

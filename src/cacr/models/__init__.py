@@ -1,0 +1,1 @@
+"""Models of the paper, on stock transformers parts. Importing this imports none of them."""

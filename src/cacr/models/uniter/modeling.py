@@ -1,0 +1,382 @@
+"""UNITER on stock transformers parts: only the two embedding modules, the heads and the glue are new.
+
+The encoder is transformers' own BertEncoder, so sdpa, flash and eager attention, activation checkpointing and output
+recording are theirs. The sequence is [text | regions] with padding in both parts; the original compacts it with
+gather indices, which changes nothing but speed, since attention has no order beyond the position embeddings.
+
+Paper: arXiv:1909.11740. Source: github.com/ChenRocks/UNITER, model/{model,itm,pretrain,layer}.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.bert.modeling_bert import (
+    BertEncoder,
+    BertLayer,
+    BertLMPredictionHead,
+    BertOnlyMLMHead,
+    BertPooler,
+    BertSelfAttention,
+)
+from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from cacr.models.uniter.configuration import UniterConfig
+
+
+class UniterTextEmbeddings(nn.Module):
+    """Word, position and modality embeddings, summed and normalized."""
+
+    def __init__(self, config: UniterConfig):
+        super().__init__()
+        self.word_embeddings = nn.Embedding(
+            config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
+        )
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if position_ids is None:
+            position_ids = torch.arange(words.shape[1], device=words.device)[None]
+        if token_type_ids is None:
+            token_type_ids = torch.zeros(words.shape[:2], dtype=torch.long, device=words.device)
+        x = words + self.position_embeddings(position_ids) + self.token_type_embeddings(token_type_ids)
+        return self.dropout(self.layer_norm(x))
+
+
+class UniterRegionEmbeddings(nn.Module):
+    """Features and box numbers of each region, each with a LayerNorm of its own, plus the modality embedding."""
+
+    def __init__(self, config: UniterConfig):
+        super().__init__()
+        width, eps = config.hidden_size, config.layer_norm_eps
+        self.feature_linear = nn.Linear(config.region_dim, width)
+        self.feature_layer_norm = nn.LayerNorm(width, eps=eps)
+        self.position_linear = nn.Linear(config.region_position_dim, width)
+        self.position_layer_norm = nn.LayerNorm(width, eps=eps)
+        self.mask_embedding = nn.Embedding(2, config.region_dim, padding_idx=0)
+        self.layer_norm = nn.LayerNorm(width, eps=eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        features: Tensor,
+        positions: Tensor,
+        type_embeddings: Tensor,
+        hidden_regions: Tensor | None = None,
+    ) -> Tensor:
+        if hidden_regions is not None:
+            features = features + hidden_regions[..., None].to(features.dtype) * self.mask_embedding.weight[1]
+        x = self.feature_layer_norm(self.feature_linear(features))
+        x = x + self.position_layer_norm(self.position_linear(positions)) + type_embeddings
+        return self.dropout(self.layer_norm(x))
+
+
+class UniterPreTrainedModel(PreTrainedModel):
+    """What all UNITER models share: initialization, attention kernels, recording."""
+
+    config_class = UniterConfig
+    config: UniterConfig
+    base_model_prefix = "uniter"
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # losses are means over the batch
+    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
+    _no_split_modules = ["BertLayer", "UniterTextEmbeddings", "UniterRegionEmbeddings"]  # noqa: RUF012
+    _can_record_outputs = {"hidden_states": BertLayer, "attentions": BertSelfAttention}  # noqa: RUF012
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, BertLMPredictionHead | UniterRegionRegression):
+            init.zeros_(module.bias)
+
+
+class UniterModel(UniterPreTrainedModel):
+    """The encoder: hidden states of words and regions, and a pooled [CLS]."""
+
+    def __init__(self, config: UniterConfig, add_pooling_layer: bool = True):
+        super().__init__(config)
+        self.embeddings = UniterTextEmbeddings(config)
+        self.region_embeddings = UniterRegionEmbeddings(config)
+        self.encoder = BertEncoder(config)
+        self.pooler = BertPooler(config) if add_pooling_layer else None
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embeddings.word_embeddings = value
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        region_features: Tensor | None = None,
+        region_positions: Tensor | None = None,
+        region_mask: Tensor | None = None,
+        hidden_regions: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Encode captions, pictures or pairs of them.
+
+        Args:
+            input_ids: [batch, text] word pieces, [CLS] first; None for pictures alone.
+            attention_mask: [batch, text], 1 where a token is real; all if None.
+            region_features: [batch, region, feature]; None for captions alone.
+            region_positions: [batch, region, 7]: x1, y1, x2, y2, w, h, w·h, all 0-1.
+            region_mask: [batch, region], 1 where a region is real; all if None.
+            hidden_regions: [batch, region], 1 where the features (zeroed by the caller) are hidden: pre-training.
+            position_ids: [batch, text]; 0, 1, … if None.
+            token_type_ids: [batch, text]; 0 if None. Regions have type 1.
+            inputs_embeds: [batch, text, hidden] in place of ``input_ids``.
+
+        Returns:
+            ``last_hidden_state`` [batch, text + region, hidden] and ``pooler_output`` [batch, hidden].
+        """
+        parts, masks = [], []
+        if input_ids is not None or inputs_embeds is not None:
+            text = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
+            parts.append(text)
+            masks.append(_ones(text) if attention_mask is None else attention_mask.long())
+        if region_features is not None:
+            if region_positions is None:
+                raise ValueError(
+                    "region_features were given without region_positions [batch, region, 7]; pass both"
+                )
+            modality = self.embeddings.token_type_embeddings.weight[1]
+            regions = self.region_embeddings(region_features, region_positions, modality, hidden_regions)
+            parts.append(regions)
+            masks.append(_ones(regions) if region_mask is None else region_mask.long())
+        if not parts:
+            raise ValueError("neither input_ids nor region_features were given; pass one of them at least")
+        x = torch.cat(parts, 1)
+        mask = create_bidirectional_mask(
+            config=self.config, inputs_embeds=x, attention_mask=torch.cat(masks, 1)
+        )
+        hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
+        pooled = None if self.pooler is None else self.pooler(hidden)
+        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+
+@dataclass
+class UniterRetrievalOutput(ModelOutput):
+    """``rank_scores`` [batch, 1]: the match; ``itm_logits`` [batch, 2]: the pre-training head, row 1 is a match."""
+
+    loss: Tensor | None = None
+    rank_scores: Tensor | None = None
+    itm_logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class UniterForImageTextRetrieval(UniterPreTrainedModel):
+    """How well a caption fits a picture: ``model(...).rank_scores``, higher is better."""
+
+    def __init__(self, config: UniterConfig):
+        super().__init__(config)
+        self.uniter = UniterModel(config)
+        self.itm_output = nn.Linear(config.hidden_size, 2)
+        self.rank_output = nn.Linear(config.hidden_size, 1)
+        self.post_init()
+
+    def init_rank_from_itm(self) -> None:
+        """Start the ranking head as the match row of the pre-training head, as the releases do."""
+        with torch.no_grad():
+            self.rank_output.weight.copy_(self.itm_output.weight[1:])
+            self.rank_output.bias.copy_(self.itm_output.bias[1:])
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        region_features: Tensor | None = None,
+        region_positions: Tensor | None = None,
+        region_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> UniterRetrievalOutput:
+        """Match scores of pairs; arguments as in `UniterModel.forward`.
+
+        ``labels`` [batch], 1 for a match and 0 otherwise, gives ``loss``: cross-entropy of ``itm_logits``. The
+        ranking loss over groups lives in `cacr.losses.ranking_loss`.
+        """
+        out = self.uniter(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            region_features=region_features,
+            region_positions=region_positions,
+            region_mask=region_mask,
+            **kwargs,
+        )
+        itm_logits = self.itm_output(out.pooler_output)
+        return UniterRetrievalOutput(
+            loss=None if labels is None else F.cross_entropy(itm_logits.float(), labels),
+            rank_scores=self.rank_output(out.pooler_output),
+            itm_logits=itm_logits,
+            hidden_states=out.hidden_states,
+            attentions=out.attentions,
+        )
+
+
+class UniterRegionRegression(nn.Module):
+    """Predict hidden region features. Its last map is the transposed feature embedding, passed at call time."""
+
+    def __init__(self, config: UniterConfig):
+        super().__init__()
+        width = config.hidden_size
+        self.net = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=config.layer_norm_eps)
+        )
+        self.bias = nn.Parameter(torch.zeros(config.region_dim))
+
+    def forward(self, hidden: Tensor, feature_weight: Tensor) -> Tensor:
+        return F.linear(self.net(hidden), feature_weight.t(), self.bias)
+
+
+class UniterRegionClassification(nn.Module):
+    """Predict the detector's class of hidden regions."""
+
+    def __init__(self, config: UniterConfig):
+        super().__init__()
+        width = config.hidden_size
+        self.net = nn.Sequential(
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.LayerNorm(width, eps=config.layer_norm_eps),
+            nn.Linear(width, config.region_label_dim),
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.net(hidden)
+
+
+@dataclass
+class UniterPreTrainingOutput(ModelOutput):
+    """Predictions of the four pre-training heads, and the sum of the losses whose targets were given."""
+
+    loss: Tensor | None = None
+    prediction_logits: Tensor | None = None
+    region_features: Tensor | None = None
+    region_logits: Tensor | None = None
+    itm_logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class UniterForPreTraining(UniterPreTrainedModel):
+    """UNITER with its pre-training heads: masked words, hidden region features and classes, matching."""
+
+    _tied_weights_keys = {  # noqa: RUF012
+        "cls.predictions.decoder.weight": "uniter.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    }
+
+    def __init__(self, config: UniterConfig):
+        super().__init__(config)
+        self.uniter = UniterModel(config)
+        self.cls = BertOnlyMLMHead(config)
+        self.region_regression = UniterRegionRegression(config)
+        self.region_classifier = UniterRegionClassification(config)
+        self.itm_output = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.cls.predictions.decoder
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.cls.predictions.decoder, self.cls.predictions.bias = value, value.bias
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        region_features: Tensor | None = None,
+        region_positions: Tensor | None = None,
+        region_mask: Tensor | None = None,
+        hidden_regions: Tensor | None = None,
+        labels: Tensor | None = None,
+        itm_labels: Tensor | None = None,
+        region_labels: Tensor | None = None,
+        region_targets: Tensor | None = None,
+        **kwargs: Any,
+    ) -> UniterPreTrainingOutput:
+        """All heads at once; arguments as in `UniterModel.forward`.
+
+        Args:
+            labels: [batch, text] hidden words, -100 elsewhere.
+            itm_labels: [batch], 1 for a match.
+            region_labels: [batch, region] detector classes, -100 elsewhere.
+            region_targets: [hidden regions, feature]: the true features where ``hidden_regions`` is 1.
+        """
+        out = self.uniter(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            region_features=region_features,
+            region_positions=region_positions,
+            region_mask=region_mask,
+            hidden_regions=hidden_regions,
+            **kwargs,
+        )
+        text, regions = out.last_hidden_state.split(
+            [input_ids.shape[1], out.last_hidden_state.shape[1] - input_ids.shape[1]], 1
+        )
+        words, itm_logits = self.cls(text), self.itm_output(out.pooler_output)
+        seen = self.region_regression(regions, self.uniter.region_embeddings.feature_linear.weight)
+        classes = self.region_classifier(regions)
+        losses = []
+        if labels is not None:
+            losses.append(F.cross_entropy(words.flatten(0, 1).float(), labels.flatten(), ignore_index=-100))
+        if itm_labels is not None:
+            losses.append(F.cross_entropy(itm_logits.float(), itm_labels))
+        if region_targets is not None:
+            if hidden_regions is None:
+                raise ValueError(
+                    "region_targets were given without hidden_regions; pass which regions are hidden"
+                )
+            losses.append(F.mse_loss(seen[hidden_regions.bool()], region_targets))
+        if region_labels is not None:
+            losses.append(
+                F.cross_entropy(classes.flatten(0, 1).float(), region_labels.flatten(), ignore_index=-100)
+            )
+        return UniterPreTrainingOutput(
+            loss=torch.stack(losses).sum() if losses else None,
+            prediction_logits=words,
+            region_features=seen,
+            region_logits=classes,
+            itm_logits=itm_logits,
+            hidden_states=out.hidden_states,
+            attentions=out.attentions,
+        )
+
+
+def _ones(x: Tensor) -> Tensor:
+    return torch.ones(x.shape[:2], dtype=torch.long, device=x.device)

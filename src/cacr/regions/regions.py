@@ -1,0 +1,74 @@
+"""The regions of one picture, as a detector proposes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Features and boxes of one picture's regions.
+
+    Args:
+        features: [region, feature], floating point.
+        boxes01: [region, 4]: x1, y1, x2, y2 as fractions of the picture, 0-1, y downwards.
+        boxes: The same in pixels, or None where the size of the picture is unknown.
+        size: (width, height) of the picture in pixels, or None.
+
+    Raises:
+        ValueError: No regions, shapes that do not fit, values that are not finite, or boxes outside of 0-1.
+    """
+
+    features: Tensor
+    boxes01: Tensor
+    boxes: Tensor | None = None
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.features)
+        if self.features.ndim != 2 or n == 0:
+            raise ValueError(
+                f"features have shape {tuple(self.features.shape)}; expected [region, feature], one region at least"
+            )
+        if tuple(self.boxes01.shape) != (n, 4):
+            raise ValueError(
+                f"boxes have shape {tuple(self.boxes01.shape)}; expected [{n}, 4] for {n} features"
+            )
+        for name, values in (("features", self.features), ("boxes", self.boxes01)):
+            if not torch.isfinite(values).all():
+                raise ValueError(f"{name} hold NaN or infinite values; expected finite numbers")
+        if self.boxes01.min() < -1e-3 or self.boxes01.max() > 1 + 1e-3:
+            lowest, highest = float(self.boxes01.min()), float(self.boxes01.max())
+            raise ValueError(
+                f"boxes reach from {lowest:.3g} to {highest:.3g}; expected fractions of the picture, 0-1. "
+                "For boxes in pixels use Regions.from_pixels(features, boxes, size)"
+            )
+
+    @classmethod
+    def from_pixels(cls, features: Tensor, boxes: Tensor, size: tuple[int, int]) -> Regions:
+        """Regions from boxes in pixels, xyxy, and the picture's (width, height).
+
+        Example:
+            >>> Regions.from_pixels(torch.zeros(1, 5), torch.tensor([[0.0, 0.0, 10.0, 5.0]]), (20, 10)).boxes01
+            tensor([[0.0000, 0.0000, 0.5000, 0.5000]])
+        """
+        width, height = size
+        if width < 1 or height < 1:
+            raise ValueError(
+                f"the picture's size is {size}; expected (width, height) in pixels, both positive"
+            )
+        scale = torch.tensor([width, height, width, height], dtype=torch.float32)
+        return cls(features, (boxes.float() / scale).clamp(0, 1), boxes.float(), (int(width), int(height)))
+
+    def __len__(self) -> int:
+        """The number of regions."""
+        return len(self.features)
+
+    def first(self, n: int) -> Regions:
+        """The first ``n`` regions (detectors order by confidence)."""
+        return Regions(
+            self.features[:n], self.boxes01[:n], None if self.boxes is None else self.boxes[:n], self.size
+        )
