@@ -11,7 +11,7 @@ from cacr.models.uniter.modeling import (
     UniterModel,
     UniterPreTrainedModel,
 )
-from cacr.models.uniter.processing import UniterProcessor, position_features
+from cacr.models.uniter.processing import EncodedPairs, UniterProcessor, position_features
 
 AutoConfig.register("uniter", UniterConfig, exist_ok=True)
 AutoModel.register(UniterConfig, UniterModel, exist_ok=True)
@@ -19,6 +19,7 @@ AutoModelForPreTraining.register(UniterConfig, UniterForPreTraining, exist_ok=Tr
 AutoProcessor.register(UniterConfig, UniterProcessor, exist_ok=True)
 
 __all__ = [
+    "EncodedPairs",
     "UniterConfig",
     "UniterForImageTextRetrieval",
     "UniterForPreTraining",

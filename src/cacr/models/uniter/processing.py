@@ -96,3 +96,22 @@ class UniterProcessor(ProcessorMixin):
         if special_tokens:
             return mask
         return mask & (input_ids != self.tokenizer.cls_token_id) & (input_ids != self.tokenizer.sep_token_id)
+
+
+class EncodedPairs:
+    """Captions and pictures encoded once each, combined into any pairs by index.
+
+    Args:
+        processor: Encodes them.
+        captions: The captions.
+        regions: The regions of the pictures.
+    """
+
+    def __init__(self, processor: UniterProcessor, captions: Sequence[str], regions: Sequence[Regions]):
+        self.text = processor.encode_text(captions)
+        self.regions = processor.encode_regions(regions)
+
+    def inputs(self, captions: Tensor, pictures: Tensor) -> dict[str, Tensor]:
+        """The model's inputs for pairs (captions[i], pictures[i])."""
+        text = {name: values[captions] for name, values in self.text.items()}
+        return text | {name: values[pictures] for name, values in self.regions.items()}

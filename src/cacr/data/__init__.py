@@ -1,0 +1,6 @@
+"""Captions and pictures: what a set of pairs offers, the embedded world, and folders of one's own."""
+
+from cacr.data.folder import PhotoFolder
+from cacr.data.pairs import CaptionSet, Picture
+
+__all__ = ["CaptionSet", "PhotoFolder", "Picture"]

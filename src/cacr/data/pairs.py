@@ -1,0 +1,74 @@
+"""What training, evaluation and figures ask of a set of captioned pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from cacr.regions import Regions
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture for a model: its regions, its pixels, or both, each read when asked for."""
+
+    image_id: str
+    read_regions: Callable[[], Regions] | None = None
+    read_image: Callable[[], Image.Image] | None = None
+
+    @property
+    def regions(self) -> Regions:
+        """The picture's regions. Raises ValueError where there are none."""
+        if self.read_regions is None:
+            raise ValueError(
+                f"no region features for picture {self.image_id}, and this model needs them; give a features file"
+            )
+        return self.read_regions()
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture's pixels, RGB. Raises ValueError where there are none."""
+        if self.read_image is None:
+            raise ValueError(f"no pixels for picture {self.image_id}; give the folder of pictures")
+        return self.read_image()
+
+
+class CaptionSet(Protocol):
+    """Pictures with captions. Caption c is true of picture ``image_of_caption[c]``."""
+
+    image_ids: Sequence[str]
+    captions: Sequence[str]
+    image_of_caption: Sequence[int]
+
+    def picture(self, image: int) -> Picture:
+        """The picture at an index."""
+        ...
+
+    def describes(self, caption: int, image: int) -> bool:
+        """Whether the caption is true of the picture, so that it is no negative for it."""
+        ...
+
+    def alike(self, image: int) -> Sequence[int]:
+        """Other pictures made of the same things, the first candidates for negatives. May be empty."""
+        ...
+
+
+def captions_of_images(pairs: CaptionSet) -> list[list[int]]:
+    """Caption indices of each picture."""
+    found: list[list[int]] = [[] for _ in pairs.image_ids]
+    for caption, image in enumerate(pairs.image_of_caption):
+        found[image].append(caption)
+    return found
+
+
+def open_image(path: Path) -> Image.Image:
+    """An RGB picture from a file."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except OSError as error:
+        raise ValueError(f"{path} is not a readable picture: {error}") from error

@@ -1,0 +1,164 @@
+"""Rebuild the starting checkpoint of the embedded world: a model that knows things and places and no relations.
+
+Two objectives, as in UNITER: masked words, and matching against three wrong pictures or captions. Words of relations
+are never masked and words of places often, so that the model learns what is where while nothing asks it how things
+stand to each other. It ends as the models of the paper do: it retrieves nearly all pictures and takes relation swaps
+for the same sentence.
+
+The shipped checkpoint: ``cacr pretrain OUT`` with the defaults, about four minutes on one core.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.models.bert.modeling_bert import BertOnlyMLMHead
+
+from cacr.data.scenes import COLORS, SEEDS, SHAPES, SceneCaptions, tokenizer
+from cacr.data.scenes.features import FEATURES
+from cacr.data.scenes.grammar import LONGEST, RELATION_WORDS, SPECIAL, WORDS, place_word
+from cacr.models.uniter import EncodedPairs, UniterConfig, UniterForImageTextRetrieval, UniterProcessor
+
+NEGATIVES = 3
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Pre-training of the small UNITER on scenes."""
+
+    out: Path
+    """A new folder for the model."""
+    scenes: int = 20_000
+    """Unrelated scenes to learn from."""
+    steps: int = 1_800
+    """Optimizer steps."""
+    groups: int = 16
+    """Pairs per step for matching, each beside three wrong ones."""
+    masked: int = 96
+    """Pairs per step for masked words."""
+    lr: float = 1e-3
+    """Peak learning rate; 200 steps of warm-up, then linear to 0."""
+    seed: int = 0
+    """Of the weights, the order and the masks."""
+
+
+def small_config() -> UniterConfig:
+    """The architecture of the embedded world: 3 layers, 96 wide, 4 heads; 0.36 million parameters."""
+    return UniterConfig(
+        vocab_size=len(WORDS),
+        hidden_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=384,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=LONGEST,
+        region_dim=FEATURES,
+        initializer_range=0.08,
+        cls_token_id=WORDS.index("[CLS]"),
+        sep_token_id=WORDS.index("[SEP]"),
+        mask_token_id=WORDS.index("[MASK]"),
+    )
+
+
+def pretrain(config: PretrainConfig, progress: Callable[[int], None] = lambda step: None) -> Path:
+    """Train from scratch and write model and processor to ``config.out``.
+
+    Raises:
+        FileExistsError: The folder exists.
+    """
+    if config.out.exists():
+        raise FileExistsError(f"{config.out} exists and is not overwritten; give a new folder")
+    torch.manual_seed(config.seed)
+    scenes = SceneCaptions(SEEDS["pretrain"], config.scenes)
+    processor = UniterProcessor(tokenizer(), max_text_length=LONGEST)
+    pairs = EncodedPairs(processor, scenes.captions, [s.regions for s in scenes.scenes])
+    model = UniterForImageTextRetrieval(small_config())
+    words = BertOnlyMLMHead(model.config)
+    words.predictions.decoder.weight = model.uniter.embeddings.word_embeddings.weight
+    _spread_positions(model, pairs)
+    weights = list({id(p): p for p in [*model.parameters(), *words.parameters()]}.values())
+    optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1, (step + 1) / 200) * (1 - step / config.steps)
+    )
+    draw = _Draw(config, pairs.text["input_ids"])
+    model.train()
+    for step in range(config.steps):
+        some, ids, targets = draw.masked_words()
+        captions, pictures = draw.matching(caption_anchored=step % 2 == 1)
+        inputs = pairs.inputs(torch.cat([some, captions]), torch.cat([some, pictures]))
+        inputs["input_ids"][: config.masked] = ids
+        out = model.uniter(**inputs)
+        match = model.rank_output(out.pooler_output[config.masked :]).view(config.groups, 1 + NEGATIVES)
+        truth = F.one_hot(torch.zeros(config.groups, dtype=torch.long), 1 + NEGATIVES).float()
+        guesses = words(out.last_hidden_state[: config.masked, : ids.shape[1]])
+        loss = F.cross_entropy(match, truth) + F.binary_cross_entropy_with_logits(match, truth)
+        loss = loss + F.cross_entropy(guesses.flatten(0, 1), targets.flatten(), ignore_index=-100)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        progress(step + 1)
+    model.eval().save_pretrained(config.out)
+    processor.save_pretrained(config.out)
+    return config.out
+
+
+def _spread_positions(model: UniterForImageTextRetrieval, pairs: EncodedPairs) -> None:
+    """Start the box numbers centred and at unit spread; they are far from either."""
+    seen = pairs.regions["region_positions"][pairs.regions["region_mask"].bool()]
+    linear = model.uniter.region_embeddings.position_linear
+    with torch.no_grad():
+        linear.weight.copy_(0.5 * torch.randn_like(linear.weight) / seen.std(0))
+        linear.bias.copy_(-linear.weight @ seen.mean(0))
+
+
+class _Draw:
+    """What each step sees."""
+
+    def __init__(self, config: PretrainConfig, ids: Tensor):
+        self.config, self.ids = config, ids
+        self.rng, self.generator = random.Random(config.seed), torch.Generator().manual_seed(config.seed)
+        self.place_ids = torch.tensor([i for i, word in enumerate(WORDS) if place_word(word)])
+        self.relation_ids = torch.tensor([WORDS.index(word) for word in RELATION_WORDS])
+        self.lookalikes = [_lookalikes(ids, tuple(names)) for names in (COLORS, SHAPES)]
+
+    def masked_words(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs, their ids with masks, and the words to guess (-100 elsewhere)."""
+        some = torch.tensor([self.rng.randrange(len(self.ids)) for _ in range(self.config.masked)])
+        ids = self.ids[some]
+        tells_place = (ids == WORDS.index("at")).any(1, keepdim=True)
+        chance = torch.where(torch.isin(ids, self.place_ids) & tells_place, 0.7, 0.15)
+        hidden = torch.rand(ids.shape, generator=self.generator) < chance
+        hidden &= (ids >= len(SPECIAL)) & (tells_place | ~torch.isin(ids, self.relation_ids))
+        return some, torch.where(hidden, WORDS.index("[MASK]"), ids), torch.where(hidden, ids, -100)
+
+    def matching(self, caption_anchored: bool) -> tuple[Tensor, Tensor]:
+        """Groups of a true pair and three wrong ones: one at random, one with its colors, one with its shapes."""
+        own, other = [], []
+        for _ in range(self.config.groups):
+            anchor = self.rng.randrange(len(self.ids))
+            wrong = [self.rng.randrange(len(self.ids)), *(self.rng.choice(alike[anchor]) for alike in self.lookalikes)]
+            own += [anchor] * (1 + NEGATIVES)
+            other += [anchor, *wrong]
+        anchors, others = torch.tensor(own), torch.tensor(other)
+        return (anchors, others) if caption_anchored else (others, anchors)
+
+
+def _lookalikes(ids: Tensor, names: tuple[str, ...]) -> list[list[int]]:
+    """For each caption, those with the same two colors (or shapes): a bag of attributes tells them apart."""
+    wanted = torch.tensor([WORDS.index(name) for name in names])
+    pair = torch.where(torch.isin(ids, wanted), ids, 0).sort(1).values[:, -2:]
+    _, group = torch.unique(pair, dim=0, return_inverse=True)
+    members: dict[int, list[int]] = {}
+    for caption, kind in enumerate(group.tolist()):
+        members.setdefault(kind, []).append(caption)
+    return [members[kind] for kind in group.tolist()]
