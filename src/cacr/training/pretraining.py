@@ -1,8 +1,8 @@
 """Rebuild the starting checkpoint of the embedded world: a model that knows things and places and no relations.
 
 Two objectives, as in UNITER: masked words, and matching against three wrong pictures or captions. Words of relations
-are never masked and words of places often, so that the model learns what is where while nothing asks it how things
-stand to each other. It ends as the models of the paper do: it retrieves nearly all pictures and takes relation swaps
+are never masked, words of places often, and no wrong pair speaks of the same two things: the model learns what is
+where while nothing asks it how things stand to each other. It ends as the models of the paper do: it retrieves nearly all pictures and takes relation swaps
 for the same sentence.
 
 The shipped checkpoint: ``cacr pretrain OUT`` with the defaults, about four minutes on one core.
@@ -11,7 +11,7 @@ The shipped checkpoint: ``cacr pretrain OUT`` with the defaults, about four minu
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from transformers.models.bert.modeling_bert import BertOnlyMLMHead
 from cacr.data.scenes import COLORS, SEEDS, SHAPES, SceneCaptions, tokenizer
 from cacr.data.scenes.features import FEATURES
 from cacr.data.scenes.grammar import LONGEST, RELATION_WORDS, SPECIAL, WORDS, place_word
+from cacr.data.scenes.world import Kind
 from cacr.models.uniter import EncodedPairs, UniterConfig, UniterForImageTextRetrieval, UniterProcessor
 
 NEGATIVES = 3
@@ -88,7 +89,7 @@ def pretrain(config: PretrainConfig, progress: Callable[[int], None] = lambda st
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / 200) * (1 - step / config.steps)
     )
-    draw = _Draw(config, pairs.text["input_ids"])
+    draw = _Draw(config, pairs.text["input_ids"], [{s.claim.first, s.claim.second} for s in scenes.scenes])
     model.train()
     for step in range(config.steps):
         some, ids, targets = draw.masked_words()
@@ -124,8 +125,8 @@ def _spread_positions(model: UniterForImageTextRetrieval, pairs: EncodedPairs) -
 class _Draw:
     """What each step sees."""
 
-    def __init__(self, config: PretrainConfig, ids: Tensor):
-        self.config, self.ids = config, ids
+    def __init__(self, config: PretrainConfig, ids: Tensor, named: list[set[Kind]]):
+        self.config, self.ids, self.named = config, ids, named
         self.rng, self.generator = random.Random(config.seed), torch.Generator().manual_seed(config.seed)
         self.place_ids = torch.tensor([i for i, word in enumerate(WORDS) if place_word(word)])
         self.relation_ids = torch.tensor([WORDS.index(word) for word in RELATION_WORDS])
@@ -146,11 +147,19 @@ class _Draw:
         own, other = [], []
         for _ in range(self.config.groups):
             anchor = self.rng.randrange(len(self.ids))
-            wrong = [self.rng.randrange(len(self.ids)), *(self.rng.choice(alike[anchor]) for alike in self.lookalikes)]
+            pools = [range(len(self.ids)), *(alike[anchor] for alike in self.lookalikes)]
+            wrong = [self._of_other_things(anchor, pool) for pool in pools]
             own += [anchor] * (1 + NEGATIVES)
             other += [anchor, *wrong]
         anchors, others = torch.tensor(own), torch.tensor(other)
         return (anchors, others) if caption_anchored else (others, anchors)
+
+    def _of_other_things(self, anchor: int, pool: Sequence[int]) -> int:
+        for _ in range(20):
+            other = self.rng.choice(pool)
+            if self.named[other] != self.named[anchor]:
+                return other
+        return self.rng.randrange(len(self.ids))
 
 
 def _lookalikes(ids: Tensor, names: tuple[str, ...]) -> list[list[int]]:

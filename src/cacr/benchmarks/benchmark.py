@@ -1,0 +1,78 @@
+"""What a benchmark is: a question, records of a model's answers, and outcomes that follow from the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cacr.benchmarks.statistics import Estimate, proportion
+
+if TYPE_CHECKING:
+    from cacr.scorers.protocol import Scorer
+
+Record = dict[str, Any]
+"""One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a benchmark may be told."""
+
+    data: Path | None = None
+    """Folder of the benchmark's files, where it is not embedded."""
+    features: Path | None = None
+    """Region features for the pictures."""
+    n: int | None = None
+    """Only the first examples; all if None."""
+    seed: int | None = None
+    """Album of the embedded world; the test album if None."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark, stated so that a number can be trusted."""
+
+    name: str
+    asks: str
+    paper: str
+    licence: str
+    size: str
+    ties: str
+    version: str
+    chance: dict[str, float | None]
+    """Metric -> what a random scorer gets, or None where it depends on the data."""
+    measure: Callable[[Scorer, Options], list[Record]]
+    """Ask the model; one record per example."""
+    right: Callable[[Sequence[Record]], dict[str, np.ndarray]]
+    """Metric -> outcome per record, from the records alone."""
+    groups: Callable[[Record], list[str]]
+    """The rows of the table that a record counts for."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table."""
+
+    group: str
+    metric: str
+    estimate: Estimate
+    chance: float | None
+
+
+def table(benchmark: Benchmark, records: Sequence[Record]) -> list[Row]:
+    """Every group and metric with its interval."""
+    outcomes = benchmark.right(records)
+    members: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        for group in benchmark.groups(record):
+            members.setdefault(group, []).append(index)
+    rows = []
+    for group, indices in members.items():
+        clusters = [records[i].get("cluster", records[i]["example"]) for i in indices]
+        for metric, right in outcomes.items():
+            rows.append(Row(group, metric, proportion(right[indices], clusters), benchmark.chance.get(metric)))
+    return rows

@@ -1,0 +1,126 @@
+"""Retrieval: does each caption find its picture among all, and each picture one of its captions?
+
+Recall@k. A tie counts against the model: a constant scorer finds nothing. For a picture with several captions the
+best of its own counts (the protocol of Flickr30k and COCO, Karpathy & Fei-Fei 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cacr.benchmarks.benchmark import Benchmark, Options, Record
+from cacr.data import CaptionSet, PhotoFolder
+from cacr.data.scenes import SEEDS, SceneCaptions
+
+if TYPE_CHECKING:
+    from cacr.scorers.protocol import Scorer
+
+SCENES = 100
+KS = (1, 5, 10)
+
+
+def ranks(
+    match: Float[Tensor, "caption image"], image_of_caption: Sequence[int]
+) -> dict[str, Int[Tensor, " query"]]:
+    """The rank of the true answer to each query, from 1; ties and nan count against the model.
+
+    Args:
+        match: Scores of all captions with all pictures.
+        image_of_caption: The true picture of each caption.
+
+    Returns:
+        "caption to image": one rank per caption; "image to caption": one per picture, of its best caption.
+
+    Raises:
+        ValueError: Sizes that do not fit, or a picture without a caption.
+
+    Example:
+        >>> ranks(torch.tensor([[2.0, 1.0], [1.0, 1.0]]), [0, 1])
+        {'caption to image': tensor([1, 2]), 'image to caption': tensor([1, 2])}
+    """
+    owner = torch.as_tensor(list(image_of_caption))
+    if match.ndim != 2 or len(owner) != match.shape[0] or int(owner.max()) >= match.shape[1]:
+        raise ValueError(
+            f"match has shape {tuple(match.shape)} for {len(owner)} captions of pictures 0 to {int(owner.max())}; "
+            "expected [caption, image]"
+        )
+    images = match.shape[1]
+    own = owner[:, None] == torch.arange(images)
+    bare = ~own.any(0)
+    if bare.any():
+        raise ValueError(f"picture {int(bare.nonzero()[0])} has no caption; leave it out")
+    true = match.gather(1, owner[:, None])
+    caption_ranks = 1 + (~(match < true) & ~own).sum(1)
+    best = match.masked_fill(~own, -torch.inf).amax(0)
+    image_ranks = 1 + (~(match < best) & ~own).sum(0)
+    return {"caption to image": caption_ranks, "image to caption": image_ranks}
+
+
+def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
+    """One record per query of both directions. Pictures are scored one at a time against all captions."""
+    columns = []
+    for image in range(len(pairs.image_ids)):
+        columns.append(scorer.match(pairs.captions, [pairs.picture(image)] * len(pairs.captions)))
+    found = ranks(torch.stack(columns, 1), pairs.image_of_caption)
+    queries = {
+        "caption to image": [(f"caption {c}", pairs.image_ids[i]) for c, i in enumerate(pairs.image_of_caption)],
+        "image to caption": [(image_id, image_id) for image_id in pairs.image_ids],
+    }
+    pool = {"caption to image": len(pairs.image_ids), "image to caption": len(pairs.captions)}
+    return [
+        {"example": query, "direction": direction, "cluster": image_id, "rank": int(rank), "pool": pool[direction]}
+        for direction, ranked in found.items()
+        for (query, image_id), rank in zip(queries[direction], ranked.tolist(), strict=True)
+    ]
+
+
+def measure_scenes(scorer: Scorer, options: Options = Options()) -> list[Record]:
+    """Unrelated scenes of the test album."""
+    seed = SEEDS["test"] if options.seed is None else options.seed
+    return measure(scorer, SceneCaptions(seed, options.n or SCENES))
+
+
+def measure_folder(scorer: Scorer, options: Options) -> list[Record]:
+    """A folder of photographs."""
+    if options.data is None:
+        raise ValueError("the benchmark retrieval needs a folder of captioned pictures: --data FOLDER (docs/data.md)")
+    return measure(scorer, PhotoFolder(options.data, options.features))
+
+
+def right(records: Sequence[Record]) -> dict[str, np.ndarray]:
+    """Recall@k of every query."""
+    rank = np.array([record["rank"] for record in records])
+    return {f"R@{k}": rank <= k for k in KS}
+
+
+def groups(record: Record) -> list[str]:
+    """By direction, and both together."""
+    return [record["direction"], "both directions"]
+
+
+def _benchmark(name: str, size: str, licence: str, version: str, measure: object) -> Benchmark:
+    return Benchmark(
+        name=name,
+        asks="Which picture belongs to this caption, and which caption to this picture?",
+        paper="recall@k, as in arXiv:1412.2306",
+        licence=licence,
+        size=size,
+        ties="against the model",
+        version=version,
+        chance={"R@1": None, "R@5": None, "R@10": None},
+        measure=measure,  # type: ignore[arg-type]
+        right=right,
+        groups=groups,
+    )
+
+
+SCENES_RETRIEVAL = _benchmark(
+    "scenes-retrieval", f"{SCENES} scenes, a caption each", "MIT, embedded", "scenes-1, album 3", measure_scenes
+)
+RETRIEVAL = _benchmark("retrieval", "the folder's", "the pictures' own", "the folder's", measure_folder)

@@ -1,0 +1,158 @@
+"""Intervals and paired differences: what every printed number carries.
+
+An outcome is 1 or 0 per example, or per (seed, example) when a method was trained several times. Two sources of
+chance are then crossed: the seeds and the examples. Their variances add (Cameron, Gelbach & Miller 2011):
+
+    Var(mean) = Var_by_seeds + Var_by_examples − Var_of_cells / cells,     floored at the larger of the first two
+
+and the interval is Student's with the degrees of freedom of the source that dominates, never more.
+The numerics are scipy's and statsmodels'.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of outcomes with its interval; fractions, not percent. Bounds are nan where nothing can be said."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Examples."""
+    seeds: int = 1
+    """Trained models behind each example."""
+    method: str = "wilson"
+
+    @property
+    def resolved(self) -> bool:
+        """For a difference: whether 0 lies outside of the interval."""
+        return not (math.isnan(self.low) or self.low <= 0 <= self.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers; nan becomes None."""
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
+
+
+def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float = LEVEL) -> Estimate:
+    """The share of right examples with its interval.
+
+    Args:
+        right: One outcome per example, true or false.
+        clusters: A label per example where examples share a picture or another source; the interval then is
+            Student's on the clustered standard error, else Wilson's.
+        level: Of confidence, 0-1.
+
+    Example:
+        >>> e = proportion([True] * 9 + [False])
+        >>> f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], n = {e.n}"
+        '0.90 [0.60, 0.98], n = 10'
+
+    Source: Wilson 1927; Miller 2024, arXiv:2411.00640, equation 4 for clusters.
+    """
+    x = np.asarray(right, dtype=float).ravel()
+    n = len(x)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    if clusters is None or len(set(np.asarray(clusters).tolist())) == n:
+        low, high = proportion_confint(int(x.sum()), n, alpha=1 - level, method="wilson")
+        return Estimate(float(x.mean()), float(low), float(high), n)
+    _, member = np.unique(np.asarray(clusters), return_inverse=True)
+    groups = int(member.max()) + 1
+    if groups < 2:
+        return Estimate(float(x.mean()), math.nan, math.nan, n, method="one cluster")
+    sums = np.bincount(member, weights=x - x.mean())
+    error = math.sqrt((sums**2).sum() * groups / (groups - 1)) / n
+    return _student(x.mean(), error, groups - 1, n, 1, level, "clustered", bounded=True)
+
+
+def crossed(right: ArrayLike, level: float = LEVEL) -> Estimate:
+    """The mean outcome of a method trained with several seeds, over the same examples.
+
+    Args:
+        right: [seed, example].
+        level: Of confidence, 0-1.
+    """
+    x = _table(right)
+    if x.shape[0] == 1:
+        return proportion(x[0], level=level)
+    return _crossed(x, level, bounded=True)
+
+
+def paired_difference(ours: ArrayLike, theirs: ArrayLike, level: float = LEVEL) -> Estimate:
+    """Mean of ours − theirs, seed by seed and example by example.
+
+    Args:
+        ours: [seed, example] or [example].
+        theirs: The same seeds and examples.
+        level: Of confidence, 0-1.
+
+    Raises:
+        ValueError: Other seeds or examples: the difference would not be paired.
+
+    Example:
+        >>> d = paired_difference([[1, 1, 0, 1], [1, 0, 0, 1]], [[1, 0, 0, 1], [0, 0, 0, 1]])
+        >>> d.value, d.resolved
+        (0.25, False)
+    """
+    a, b = _table(ours), _table(theirs)
+    if a.shape != b.shape:
+        raise ValueError(f"outcomes have shapes {a.shape} and {b.shape}; expected the same [seed, example] for both")
+    return _crossed(a - b, level, bounded=False)
+
+
+def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
+    """Exact two-sided McNemar test of two models on the same examples: the chance of such a difference under none.
+
+    Example:
+        >>> mcnemar_p([1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0])
+        0.03125
+    """
+    a, b = np.asarray(ours, dtype=bool).ravel(), np.asarray(theirs, dtype=bool).ravel()
+    cells = [[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]]
+    return float(mcnemar(cells, exact=True).pvalue)
+
+
+def _table(outcomes: ArrayLike) -> NDArray[np.float64]:
+    x = np.atleast_2d(np.asarray(outcomes, dtype=float))
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(f"outcomes have shape {x.shape}; expected [seed, example], one of each at least")
+    return x
+
+
+def _crossed(x: NDArray[np.float64], level: float, bounded: bool) -> Estimate:
+    seeds, n = x.shape
+    mean = x.mean()
+    by_seed = x.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
+    by_example = x.mean(0).var(ddof=1) / n if n > 1 else math.nan
+    rest = x - x.mean(1, keepdims=True) - x.mean(0, keepdims=True) + mean
+    of_cells = (rest**2).sum() / max(1, (seeds - 1) * (n - 1)) / x.size if seeds > 1 else 0.0
+    variance = max(by_seed + by_example - of_cells, by_seed, by_example)
+    freedom = n - 1
+    if seeds > 1 and variance > 0:  # Satterthwaite, with each source's own freedom
+        freedom = variance**2 / (by_seed**2 / (seeds - 1) + (variance - by_seed) ** 2 / (n - 1))
+    method = "crossed seeds and examples" if seeds > 1 else "paired over examples"
+    return _student(mean, math.sqrt(variance), freedom, n, seeds, level, method, bounded)
+
+
+def _student(
+    mean: float, error: float, freedom: float, n: int, seeds: int, level: float, method: str, bounded: bool
+) -> Estimate:
+    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error if freedom > 0 else math.nan
+    low, high = float(mean) - reach, float(mean) + reach
+    if bounded:
+        low, high = max(0.0, low), min(1.0, high)
+    return Estimate(float(mean), low, high, n, seeds, method)

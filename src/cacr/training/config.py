@@ -1,0 +1,151 @@
+"""What a fine-tuning run can be told. Recipes (recipes/*.toml) hold the same names; defaults are the paper's."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cacr._messages import unknown
+from cacr.losses import LOSSES, SCHEDULES
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Fine-tune a UNITER on captioned pictures with mined hard negatives and an attention loss."""
+
+    out: Path = Path("runs/train")
+    """Run folder to make; an existing one is only touched with --resume."""
+    data: str = "scenes"
+    """"scenes" (the embedded world) or a folder of photographs (docs/data.md)."""
+    features: Path | None = None
+    """Region features of a photo folder; features.safetensors inside it if not given."""
+    split: str | None = None
+    """Only captions of this split of a photo folder."""
+    model: str = "scenes-start"
+    """Starting model: "scenes-start" (shipped), "new" (random), or a folder with config.json."""
+    loss: str = "cacr"
+    """Attention loss: none, cacr, cacr-rows, cacr-paper, iais-singular, iais-distributed or flat."""
+    weight: float = 1.0
+    """Factor of the attention loss at the end of its schedule. The release's own is 4 (docs/paper_notes.md)."""
+    schedule: str = "exp"
+    """How the weight grows: exp, linear, log or constant."""
+    rate: float = 5.0
+    """Steepness of the schedules exp and log."""
+    layer: int = -1
+    """Encoder layer whose attention is compared, zero-based; -1 is the last."""
+    steps: int = 5_000
+    """Optimizer steps."""
+    batch: int = 4
+    """Items per step, each with one image-anchored and one text-anchored group."""
+    accumulate: int = 1
+    """Batches per optimizer step."""
+    candidates: int = 399
+    """Negatives scored without gradient for each group."""
+    negatives: int = 31
+    """The hardest of them that are learned from."""
+    margin: float = 0.2
+    """Of the ranking loss, 0-1."""
+    lr: float = 5e-5
+    """Peak learning rate, linear to 0 at the end."""
+    warmup: int = 10
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.01
+    """Of AdamW; not on biases and LayerNorms."""
+    beta2: float = 0.98
+    """Second moment of AdamW."""
+    clip: float = 2.0
+    """Largest gradient norm."""
+    freeze_layers: int = 0
+    """Embeddings and this many first layers do not learn."""
+    precision: str = "fp32"
+    """fp32, bf16 or fp16 (autocast)."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass to save memory."""
+    mining_batch: int = 1_024
+    """Most pairs per forward pass while mining."""
+    seed: int = 42
+    """Of the order, the candidates and the dropout."""
+    save_every: int = 500
+    """Steps between checkpoints to resume from."""
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl."""
+    scenes: int = 2_000
+    """Embedded world: scenes to train on."""
+    alike: int = 4
+    """Embedded world: scenes made of the same things, the hard negatives of each other."""
+    places: float = 0.1
+    """Embedded world: share of captions that name a place instead of a relation."""
+    hidden: int = 128
+    """New model: width."""
+    layers: int = 2
+    """New model: encoder layers."""
+    heads: int = 4
+    """New model: attention heads."""
+
+    def __post_init__(self) -> None:
+        for what, given, known in (
+            ("loss", self.loss, LOSSES),
+            ("schedule", self.schedule, SCHEDULES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if given not in known:
+                raise ValueError(unknown(what, given, known))
+        for name in ("steps", "batch", "accumulate", "candidates", "negatives", "mining_batch", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.negatives > self.candidates:
+            raise ValueError(
+                f"negatives is {self.negatives} and candidates {self.candidates}; the hardest are chosen among the "
+                "candidates, so give at least as many candidates"
+            )
+
+    @classmethod
+    def from_toml(cls, path: Path, **overrides: Any) -> TrainConfig:
+        """The configuration of a recipe file, with some values replaced.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ValueError: Not TOML, an unknown key (with the closest known one), or a bad value.
+        """
+        return cls(**(read_recipe(path) | overrides))
+
+    def to_toml(self) -> str:
+        """The resolved configuration, with what each value means."""
+        lines = []
+        for name, value in asdict(self).items():
+            if value is not None:
+                shown = str(value).lower() if isinstance(value, bool) else value
+                lines.append(f"{name} = {json.dumps(str(value)) if isinstance(value, str | Path) else shown}")
+        return "\n".join(lines) + "\n"
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The values of a recipe file, checked for unknown names and wrong types."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no recipe at {path}; expected a TOML file such as recipes/scenes.toml")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    kinds = {field.name: str(field.type) for field in fields(TrainConfig)}
+    for name, value in values.items():
+        if name not in kinds:
+            raise ValueError(f"{path}: {unknown('option', name, kinds)}")
+        values[name] = _converted(value, kinds[name], f"{path}: {name}")
+    return values
+
+
+def _converted(value: Any, kind: str, where: str) -> Any:
+    kind = kind.removesuffix(" | None")
+    if kind == "Path" and isinstance(value, str):
+        return Path(value)
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value).__name__ != kind:
+        raise ValueError(f"{where} is {value!r}; expected a value of type {kind}")
+    return value

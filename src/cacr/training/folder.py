@@ -1,0 +1,104 @@
+"""The run folder: made once, never overwritten, resumed only with the same configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cacr.training.config import TrainConfig
+from cacr.training.trainer import COMPLETE
+
+_PACKAGES = ("cacr", "torch", "transformers", "accelerate", "numpy", "pillow")
+
+
+def open_run_folder(config: TrainConfig, resume: bool) -> Path | None:
+    """Make the folder of a new run, or find where to resume: the latest whole checkpoint, or None to start.
+
+    Raises:
+        FileExistsError: The folder exists and ``resume`` is not set, or its run has finished.
+        FileNotFoundError: There is nothing to resume.
+        ValueError: The folder holds a run with another configuration.
+    """
+    out = config.out
+    if not resume:
+        if out.exists() and any(out.iterdir()):
+            raise FileExistsError(
+                f"{out} exists and is not overwritten. Go on with it by --resume, or name another folder with --out"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+        (out / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
+        (out / "README.md").write_text(_readme(config), encoding="utf-8")
+        return None
+    if not (out / "config.toml").is_file():
+        raise FileNotFoundError(f"no run to resume in {out}: it has no config.toml. Start it without --resume")
+    if (out / "model").is_dir():
+        raise FileExistsError(f"the run in {out} has finished; its model is {out / 'model'}")
+    then = (out / "config.toml").read_text(encoding="utf-8").splitlines()
+    now = config.to_toml().splitlines()
+    changed = [f"{a} (then: {b})" for a, b in zip(now, then, strict=False) if a != b and not a.startswith("out =")]
+    if changed or len(then) != len(now):
+        raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed) or 'other options'}")
+    return latest_checkpoint(out)
+
+
+def latest_checkpoint(run: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; None if there is none."""
+    whole = [folder for folder in (run / "checkpoints").glob("checkpoint-*") if (folder / COMPLETE).is_file()]
+    return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)
+
+
+def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a folder beside its place and rename it: it is either whole or not there."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    write(beside)
+    beside.rename(folder)
+
+
+def environment() -> dict[str, Any]:
+    """What a repetition needs to know: versions, machine, git commit."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "git": _git_commit(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _git_commit() -> str | None:
+    try:
+        where = Path(__file__).parent
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _readme(config: TrainConfig) -> str:
+    return f"""# A fine-tuning run of cacr
+
+Attention loss: {config.loss}. Data: {config.data}. Start: {config.model}. Steps: {config.steps}. Seed: {config.seed}.
+
+Repeat it with
+
+    cacr train {config.out / "config.toml"} --out ANOTHER_FOLDER
+
+and, if it was stopped, go on with
+
+    cacr train {config.out / "config.toml"} --resume
+
+`config.toml` holds every value, `environment.json` the versions, `metrics.jsonl` the losses, `model/` the result.
+"""

@@ -1,0 +1,150 @@
+"""Ranking with mined hard negatives and an attention loss on the true pairs, on the stock transformers Trainer.
+
+What the Trainer brings: mixed precision, accumulation, many GPUs, reporters, exact state of optimizer and random
+numbers. What is added: mining by the model itself without gradients, the loss, its parts in the log, checkpoints that
+count only when they are whole.
+
+Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/KhoomeiK/CACR for the attention loss.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
+from transformers import Trainer
+
+from cacr.attention import AttentionBlocks, QueryKeyCapture
+from cacr.losses import attention_loss, hardest_negatives, ranking_loss, schedule_weight
+from cacr.models.uniter import UniterProcessor
+from cacr.training.config import TrainConfig
+
+COMPLETE = "complete"
+"""Written into a checkpoint folder last: without it the folder is the rest of a killed run."""
+
+
+class RetrievalTrainer(Trainer):
+    """A Trainer whose batches are groups of pairs (see `GroupCollator`).
+
+    Args:
+        recipe: What to learn with.
+        processor: Tells which tokens count as text.
+        kwargs: As for the transformers Trainer.
+    """
+
+    loss_is_scaled_for_ga = False  # compute_loss returns a mean over the batch
+
+    def __init__(self, *args: Any, recipe: TrainConfig, processor: UniterProcessor, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if self.args.n_gpu > 1:
+            raise ValueError(
+                f"{self.args.n_gpu} GPUs in one process; start one process per GPU instead: "
+                "`torchrun --nproc-per-node=N -m cacr train …`, or set CUDA_VISIBLE_DEVICES=0"
+            )
+        self.recipe, self.processor = recipe, processor
+        self.attention_loss = attention_loss(recipe.loss)
+        self._parts: dict[str, list[Tensor]] = defaultdict(list)
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)  # items draw their own order; see GroupDataset
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Ranking loss over the hardest negatives, plus the scheduled attention loss of the true pairs."""
+        captions, images = inputs["captions"], inputs["images"]
+        hard = hardest_negatives(self._mine(model, inputs), self.recipe.negatives)
+        chosen = torch.cat([torch.zeros_like(hard[:, :1]), hard], 1)
+        captions, images = captions.gather(1, chosen), images.gather(1, chosen)
+        batch = _pairs(inputs, captions.flatten(), images.flatten())
+        if self.attention_loss is None:
+            out, attention = model(**batch), None
+        else:
+            encoder = self.accelerator.unwrap_model(model).uniter.encoder
+            with QueryKeyCapture(encoder.layer[self.recipe.layer].attention.self) as capture:
+                out = model(**batch)
+            attention = self._attention_loss(capture, batch, groups=len(chosen), size=chosen.shape[1])
+        match = out.rank_scores.view(chosen.shape)
+        image_anchored, text_anchored = (ranking_loss(half, self.recipe.margin) for half in match.chunk(2))
+        self._note(rank_image=image_anchored, rank_text=text_anchored)
+        loss = (image_anchored + text_anchored) / 2
+        if attention is not None:
+            loss = loss + self._weight() * attention
+        return (loss, out) if return_outputs else loss
+
+    @torch.no_grad()
+    def _mine(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+        """Match of every candidate by the model as it is, in eval mode: [group, 1 + candidates]."""
+        captions, images = inputs["captions"], inputs["images"]
+        training = model.training
+        model.eval()
+        with self.compute_loss_context_manager():
+            parts = [
+                model(**_pairs(inputs, some, others)).rank_scores[:, 0].float()
+                for some, others in zip(
+                    captions.flatten().split(self.recipe.mining_batch),
+                    images.flatten().split(self.recipe.mining_batch),
+                    strict=True,
+                )
+            ]
+        model.train(training)
+        return torch.cat(parts).view(captions.shape)
+
+    def _attention_loss(self, capture: QueryKeyCapture, batch: dict[str, Tensor], groups: int, size: int) -> Tensor:
+        """Vision on the true pairs of image-anchored groups, language on those of text-anchored ones, halved."""
+        loss = self.attention_loss
+        assert loss is not None
+        true = torch.arange(groups, device=capture.query.device) * size
+        text = self.processor.text_mask(
+            batch["input_ids"][true], batch["attention_mask"][true], special_tokens=loss.special_tokens
+        )
+        regions = batch["region_mask"][true].bool()
+        query, key = capture.query[true], capture.key[true]
+        text_mask = torch.cat([text, torch.zeros_like(regions)], 1)
+        region_mask = torch.cat([torch.zeros_like(text), regions], 1)
+        total = query.new_zeros(())
+        half = groups // 2
+        for direction, rows in (("vision", slice(0, half)), ("language", slice(half, None))):
+            blocks = AttentionBlocks.from_query_key(
+                query[rows], key[rows], text_mask[rows], region_mask[rows], space=loss.space, heads=loss.heads
+            )
+            value = loss(blocks, direction)
+            self._note(**{direction: value})
+            total = total + value / 2
+        return total
+
+    def _weight(self) -> float:
+        step = min(self.state.global_step, self.recipe.steps)
+        return self.recipe.weight * schedule_weight(step, self.recipe.steps, self.recipe.schedule, self.recipe.rate)
+
+    def _note(self, **parts: Tensor) -> None:
+        for name, value in parts.items():
+            self._parts[name].append(value.detach())
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """The parts of the loss, averaged since the last line, beside the Trainer's own numbers."""
+        if "loss" in logs and self._parts:
+            logs |= {name: torch.stack(values).mean().item() for name, values in self._parts.items()}
+            if self.attention_loss is not None:
+                logs["weight"] = self._weight()
+            self._parts.clear()
+        super().log(logs, *args, **kwargs)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            (folder / COMPLETE).touch()
+
+
+def _pairs(inputs: dict[str, Any], captions: Tensor, images: Tensor) -> dict[str, Tensor]:
+    batch = {name: values[captions] for name, values in inputs["text"].items()}
+    return batch | {name: values[images] for name, values in inputs["regions"].items()}

@@ -1,0 +1,66 @@
+"""Recall@k counts ties against the model and takes the best of a picture's captions."""
+
+import pytest
+import torch
+
+from cacr.benchmarks.retrieval import KS, measure, ranks, right
+
+
+def test_the_true_answer_ranks_first_when_it_scores_highest():
+    found = ranks(torch.eye(4), range(4))
+    assert all(values.tolist() == [1] * 4 for values in found.values())
+
+
+def test_a_constant_scorer_ranks_last():
+    found = ranks(torch.zeros(6, 3), [0, 0, 1, 1, 2, 2])
+    assert found["caption to image"].tolist() == [3] * 6
+    assert found["image to caption"].tolist() == [5] * 3
+
+
+def test_the_best_of_a_pictures_captions_counts():
+    match = torch.tensor([[1.0, 0.0], [9.0, 0.0], [5.0, 2.0]])
+    assert ranks(match, [0, 0, 1])["image to caption"].tolist() == [1, 1]
+
+
+def test_nan_counts_against_the_model():
+    match = torch.eye(3)
+    match[0, 1] = float("nan")
+    assert ranks(match, range(3))["caption to image"].tolist() == [2, 1, 1]
+
+
+def test_agrees_with_sorting():
+    match = torch.rand(20, 20, generator=torch.Generator().manual_seed(1))
+    order = match.argsort(1, descending=True)
+    expected = (order == torch.arange(20)[:, None]).nonzero()[:, 1] + 1
+    assert torch.equal(ranks(match, range(20))["caption to image"], expected)
+
+
+def test_a_random_scorer_lands_on_chance():
+    match = torch.rand(400, 20, generator=torch.Generator().manual_seed(2))
+    found = ranks(match, [i % 20 for i in range(400)])["caption to image"]
+    assert (found == 1).double().mean().item() == pytest.approx(1 / 20, abs=0.03)
+
+
+def test_a_picture_without_captions_is_named():
+    with pytest.raises(ValueError, match="picture 1 has no caption"):
+        ranks(torch.zeros(2, 3), [0, 2])
+
+
+def test_every_query_of_both_directions_leaves_a_record():
+    from cacr.data.scenes import SceneCaptions
+
+    class Constant:
+        name = "constant"
+
+        def match(self, captions, pictures):
+            return torch.zeros(len(captions))
+
+        def describe(self):
+            return {}
+
+    records = measure(Constant(), SceneCaptions(0, 4))
+    assert len(records) == 8
+    assert {record["direction"] for record in records} == {"caption to image", "image to caption"}
+    outcomes = right(records)
+    assert not outcomes["R@1"].any()
+    assert set(outcomes) == {f"R@{k}" for k in KS}

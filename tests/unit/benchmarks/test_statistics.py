@@ -1,0 +1,92 @@
+"""Intervals hold the truth as often as they say, and differences are paired."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from cacr.benchmarks.statistics import crossed, mcnemar_p, paired_difference, proportion
+
+
+def test_a_proportion_has_wilsons_interval():
+    estimate = proportion([True] * 57 + [False] * 343)
+    assert (estimate.value, estimate.n) == (0.1425, 400)
+    assert (estimate.low, estimate.high) == pytest.approx((0.112, 0.180), abs=5e-4)
+
+
+def test_clusters_of_one_are_no_clusters():
+    right = [True, False, True, True]
+    assert proportion(right, clusters=["a", "b", "c", "d"]) == proportion(right)
+
+
+def test_repeating_every_example_in_a_cluster_does_not_narrow_the_interval():
+    rng = np.random.default_rng(0)
+    right = rng.random(200) < 0.6
+    once, tenfold = proportion(right), proportion(np.repeat(right, 10), clusters=np.repeat(np.arange(200), 10))
+    assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, rel=0.05)
+
+
+def test_no_examples_give_no_number():
+    estimate = proportion([])
+    assert np.isnan([estimate.value, estimate.low, estimate.high]).all()
+    assert not estimate.resolved
+    assert estimate.to_json()["value"] is None
+
+
+def test_one_cluster_gives_no_interval():
+    estimate = proportion([True, False], clusters=["a", "a"])
+    assert estimate.value == 0.5
+    assert np.isnan(estimate.low)
+
+
+def test_one_example_gives_no_interval_of_a_difference():
+    assert np.isnan(paired_difference([1], [0]).low)
+
+
+def test_a_difference_over_examples_is_the_paired_t_interval():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 300)) < [[0.6], [0.5]]
+    expected = stats.ttest_rel(a.astype(float), b.astype(float)).confidence_interval()
+    estimate = paired_difference(a, b)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_difference_over_seeds_that_all_examples_share_is_the_t_interval_over_seeds():
+    by_seed = np.array([0.0, 0.2, 0.1])
+    differences = np.repeat(by_seed[:, None], 50, axis=1)
+    expected = stats.ttest_1samp(by_seed, 0).confidence_interval()
+    estimate = paired_difference(differences, np.zeros_like(differences))
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_zero_inside_is_not_resolved():
+    assert not paired_difference([[1, 0, 1, 0]], [[0, 1, 1, 0]]).resolved
+    assert paired_difference(np.ones((3, 90)), np.zeros((3, 90)) + (np.arange(90) % 9 == 0)).resolved
+
+
+def test_other_seeds_are_no_pairs():
+    with pytest.raises(ValueError, match=r"expected the same \[seed, example\]"):
+        paired_difference(np.ones((2, 5)), np.ones((3, 5)))
+
+
+def test_mcnemar_is_the_binomial_test_of_the_discordant_examples():
+    ours, theirs = [1] * 9 + [0] * 3 + [1] * 40, [0] * 9 + [1] * 3 + [1] * 40
+    assert mcnemar_p(ours, theirs) == pytest.approx(stats.binomtest(9, 12).pvalue)
+
+
+@pytest.mark.parametrize("seeds", [3, 7])
+def test_intervals_over_seeds_and_examples_cover_the_truth(seeds):
+    rng = np.random.default_rng(seeds)
+    covered = []
+    for _ in range(400):
+        by_seed = rng.normal(0, 0.05, (seeds, 1))
+        by_example = rng.normal(0, 0.3, (1, 120))
+        outcome = 0.1 + by_seed + by_example + rng.normal(0, 0.3, (seeds, 120))
+        estimate = paired_difference(outcome, np.zeros_like(outcome))
+        covered.append(estimate.low <= 0.1 <= estimate.high)
+    assert np.mean(covered) > 0.92
+
+
+def test_a_mean_over_seeds_stays_between_0_and_1():
+    estimate = crossed([[1, 1, 1, 1], [1, 1, 1, 0]])
+    assert estimate.high <= 1
+    assert estimate.seeds == 2
