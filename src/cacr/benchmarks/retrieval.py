@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cacr.scorers.protocol import Scorer
 
 SCENES = 100
+PAIRS = 4_096
+"""Pairs per request to the scorer."""
 KS = (1, 5, 10)
 
 
@@ -63,11 +65,13 @@ def ranks(
 
 
 def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
-    """One record per query of both directions. Pictures are scored one at a time against all captions."""
-    columns = []
-    for image in range(len(pairs.image_ids)):
-        columns.append(scorer.match(pairs.captions, [pairs.picture(image)] * len(pairs.captions)))
-    found = ranks(torch.stack(columns, 1), pairs.image_of_caption)
+    """One record per query of both directions: all captions against a few pictures at a time."""
+    captions, columns = list(pairs.captions), []
+    for some in torch.arange(len(pairs.image_ids)).split(max(1, PAIRS // len(captions))):
+        pictures = [pairs.picture(image) for image in some.tolist()]
+        match = scorer.match(captions * len(pictures), [picture for picture in pictures for _ in captions])
+        columns.append(match.view(len(pictures), len(captions)))
+    found = ranks(torch.cat(columns).T, pairs.image_of_caption)
     queries = {
         "caption to image": [(f"caption {c}", pairs.image_ids[i]) for c, i in enumerate(pairs.image_of_caption)],
         "image to caption": [(image_id, image_id) for image_id in pairs.image_ids],

@@ -87,8 +87,9 @@ def crossed(right: ArrayLike, level: float = LEVEL) -> Estimate:
         level: Of confidence, 0-1.
     """
     x = _table(right)
-    if x.shape[0] == 1:
-        return proportion(x[0], level=level)
+    if x.shape[0] == 1 or (x == x.flat[0]).all():  # one seed, or no variation: Wilson's never has zero width
+        one = proportion(x[0], level=level)
+        return Estimate(one.value, one.low, one.high, one.n, x.shape[0], one.method)
     return _crossed(x, level, bounded=True)
 
 
@@ -151,7 +152,8 @@ def _crossed(x: NDArray[np.float64], level: float, bounded: bool) -> Estimate:
 def _student(
     mean: float, error: float, freedom: float, n: int, seeds: int, level: float, method: str, bounded: bool
 ) -> Estimate:
-    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error if freedom > 0 else math.nan
+    certain = freedom <= 0 or error == 0  # outcomes without variation say nothing of how they might vary
+    reach = math.nan if certain else float(stats.t.ppf((1 + level) / 2, freedom)) * error
     low, high = float(mean) - reach, float(mean) + reach
     if bounded:
         low, high = max(0.0, low), min(1.0, high)

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -88,11 +89,11 @@ class NpzFolder(Mapping[str, Regions]):
     def __getitem__(self, image_id: str) -> Regions:
         file = self._files[image_id]
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 features = _either(arrays, ("x", "features"), file)
                 boxes = _either(arrays, ("boxes", "bbox"), file)
                 size = (int(_either(arrays, ("image_w",), file)), int(_either(arrays, ("image_h",), file)))
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise ValueError(f"{file} is not a readable npz file of features: {error}") from error
         return Regions.from_pixels(torch.from_numpy(features).float(), torch.from_numpy(boxes), size)
 

@@ -57,6 +57,8 @@ class GroupDataset(Dataset[Groups]):
         return self.items
 
     def __getitem__(self, item: int) -> Groups:
+        if not 0 <= item < self.items:
+            raise IndexError(f"item {item} of {self.items}")
         rng = random.Random(f"cacr item {self.seed}/{item}")
         image = self._anchor(item)
         caption = rng.choice(self._captions_of[image])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from cacr.data import CaptionSet, PhotoFolder
 from cacr.data.scenes import SEEDS, SceneCaptions
@@ -59,6 +59,7 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
         data_collator=GroupCollator(pairs, processor),
         callbacks=[_Metrics(config.out / "metrics.jsonl", progress)],
     )
+    trainer.remove_callback(PrinterCallback)  # metrics.jsonl and the progress bar say it
     if config.checkpointing:
         model.activation_checkpointing_enable()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

@@ -77,7 +77,9 @@ class RetrievalTrainer(Trainer):
         self._note(rank_image=image_anchored, rank_text=text_anchored)
         loss = (image_anchored + text_anchored) / 2
         if attention is not None:
-            loss = loss + self._weight() * attention
+            weight = self._weight()
+            self._note(weight=torch.tensor(weight))
+            loss = loss + weight * attention
         return (loss, out) if return_outputs else loss
 
     @torch.no_grad()
@@ -133,8 +135,6 @@ class RetrievalTrainer(Trainer):
         """The parts of the loss, averaged since the last line, beside the Trainer's own numbers."""
         if "loss" in logs and self._parts:
             logs |= {name: torch.stack(values).mean().item() for name, values in self._parts.items()}
-            if self.attention_loss is not None:
-                logs["weight"] = self._weight()
             self._parts.clear()
         super().log(logs, *args, **kwargs)
 

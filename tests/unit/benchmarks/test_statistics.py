@@ -90,3 +90,16 @@ def test_a_mean_over_seeds_stays_between_0_and_1():
     estimate = crossed([[1, 1, 1, 1], [1, 1, 1, 0]])
     assert estimate.high <= 1
     assert estimate.seeds == 2
+
+
+def test_outcomes_without_variation_give_no_interval_of_a_difference():
+    same = paired_difference(np.ones((3, 20)), np.ones((3, 20)))
+    assert same.value == 0
+    assert np.isnan(same.low)
+    assert not same.resolved
+
+
+def test_a_perfect_score_of_all_seeds_still_has_an_interval():
+    estimate = crossed(np.ones((3, 20)))
+    assert estimate.value == 1
+    assert 0.8 < estimate.low < 0.9

@@ -62,7 +62,7 @@ def scene(seed: int, index: int) -> Scene:
 
     Example:
         >>> scene(0, 0).caption
-        'a black square is left of a red triangle'
+        'a red star is right of an orange cross'
     """
     rng = Random(f"cacr scene {seed}/{index}")
     return make_scene(new_kinds(rng), rng, places=0.5)

@@ -1,0 +1,64 @@
+"""Records on disk: a line of JSON per example, and beside them what was measured with what.
+
+    OUT/scenes.jsonl      one record per example: all tables can be made again from them
+    OUT/scenes.json       the benchmark's statement, the scorer, versions, n
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cacr.benchmarks.benchmark import Benchmark, Record
+
+if TYPE_CHECKING:
+    from cacr.scorers.protocol import Scorer
+
+
+def write_records(
+    out: Path, benchmark: Benchmark, records: Sequence[Record], scorer: Scorer, environment: dict[str, Any]
+) -> None:
+    """Write the records of one benchmark; existing ones are not overwritten.
+
+    Raises:
+        FileExistsError: The folder already holds records of this benchmark.
+    """
+    path = out / f"{benchmark.name}.jsonl"
+    if path.exists():
+        raise FileExistsError(f"{path} exists and is not overwritten; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    stated = ("name", "asks", "paper", "licence", "size", "ties", "version", "chance")
+    about = {
+        "benchmark": {name: getattr(benchmark, name) for name in stated},
+        "scorer": {"name": scorer.name} | scorer.describe(),
+        "n": len(records),
+        "environment": environment,
+    }
+    (out / f"{benchmark.name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    beside = path.with_suffix(".part")
+    beside.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    beside.rename(path)
+
+
+def read_records(folder: Path) -> dict[str, list[Record]]:
+    """Records by benchmark.
+
+    Raises:
+        FileNotFoundError: No records there.
+        ValueError: A broken line, named by file and number.
+    """
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise FileNotFoundError(f"no records (*.jsonl) in {folder}; expected a folder made by `cacr eval`")
+    found = {}
+    for path in files:
+        records = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number} is not JSON ({error}); measure again") from error
+        found[path.stem] = records
+    return found

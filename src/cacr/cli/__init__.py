@@ -1,0 +1,68 @@
+"""The front door. Commands are named by string, so that ``cacr --help`` imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from cyclopts import App
+
+import cacr
+
+COMMANDS = {
+    "demo": ("cacr.cli.demo:demo", "Measure, fix and see relation alignment in the embedded world: no arguments needed."),
+    "train": ("cacr.cli.train:train", "Fine-tune a UNITER with mined hard negatives and an attention loss."),
+    "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
+    "rescore": ("cacr.cli.evaluate:rescore", "Make the tables of an evaluation again from its records, without the model."),
+    "compare": ("cacr.cli.evaluate:compare", "Paired differences between evaluations of the same examples."),
+    "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
+    "features": ("cacr.cli.features:features", "Collect region features into one file."),
+    "convert": ("cacr.cli.convert:convert", "Turn an original UNITER checkpoint into a transformers folder."),
+    "pretrain": ("cacr.cli.pretrain:pretrain", "Rebuild the starting model of the embedded world."),
+}
+"""Name -> (function, what it does)."""
+
+
+def app() -> App:
+    """The command line as an object."""
+    front = App(
+        name="cacr",
+        help="Measure, fix and see relation alignment in vision-language models.",
+        version=cacr.__version__,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for name, (function, what) in COMMANDS.items():
+        front.command(function, name=name, help=what, config=_recipe if name == "train" else None)
+    return front
+
+
+def _recipe(app: App, commands: tuple[str, ...], arguments: Any) -> None:
+    """Values of the recipe stand where the command line gives none."""
+    for argument in arguments:
+        if argument.names == ("RECIPE",) and argument.tokens:
+            from cyclopts.config import Dict
+
+            from cacr.recipes import recipe_path
+            from cacr.training.config import read_recipe
+
+            path = recipe_path(argument.tokens[0].value)
+            values = {name: str(value) for name, value in read_recipe(path).items()}
+            Dict(values, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code. A mistake of the user's ends with a sentence, not with a traceback."""
+    try:
+        return app()(list(sys.argv[1:] if arguments is None else arguments)) or 0
+    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        console.print("[bold red]Error[/]:", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130

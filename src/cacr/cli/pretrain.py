@@ -1,0 +1,20 @@
+"""``cacr pretrain``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cacr.cli.show import bar, console
+from cacr.training.pretraining import PretrainConfig
+from cacr.training.pretraining import pretrain as run
+
+
+def pretrain(config: Annotated[PretrainConfig, Parameter(name="*")]) -> int:
+    """Rebuild the starting model of the embedded world: it knows things and places, and no relations."""
+    with bar() as progress:
+        task = progress.add_task("pretrain", total=config.steps, note="")
+        folder = run(config, progress=lambda step: progress.update(task, completed=step))
+    console.print(f"The model is in {folder}. Measure it:  cacr eval {folder} scenes scenes-retrieval")
+    return 0

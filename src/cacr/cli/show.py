@@ -1,0 +1,51 @@
+"""What commands share in talking to a person: a console, a progress bar, tables of scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cacr.benchmarks import Row
+from cacr.benchmarks.statistics import Estimate
+
+console = Console()
+
+
+def bar() -> Progress:
+    """A progress bar with the time left and the latest numbers."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def percent(estimate: Estimate) -> str:
+    """``47.8 [43.0, 52.7]``, in percent."""
+    if math.isnan(estimate.value):
+        return "-"
+    if math.isnan(estimate.low):
+        return f"{100 * estimate.value:.1f} [no interval]"
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def score_table(title: str, rows: Iterable[Row]) -> Table:
+    """Groups and metrics with intervals, n and chance."""
+    shown = Table(title=title, title_justify="left")
+    for name in ("group", "metric", "% [95 % interval]", "n", "chance %"):
+        shown.add_column(name, justify="left" if name in ("group", "metric") else "right")
+    last = None
+    for row in rows:
+        chance = "-" if row.chance is None else f"{100 * row.chance:.1f}"
+        shown.add_row(
+            "" if row.group == last else row.group, row.metric, percent(row.estimate), str(row.estimate.n), chance
+        )
+        last = row.group
+    return shown

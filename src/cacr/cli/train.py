@@ -1,0 +1,38 @@
+"""``cacr train``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cacr.cli.show import bar, console
+from cacr.training import TrainConfig
+from cacr.training import train as run
+
+
+def train(
+    recipe: str | None = None,
+    /,
+    *,
+    config: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    resume: bool = False,
+) -> int:
+    """Fine-tune a UNITER with mined hard negatives and an attention loss.
+
+    Args:
+        recipe: A recipe file (.toml), or the name of a packaged one such as scenes. Options override its values.
+        resume: Go on with the killed run in --out from its last checkpoint; the result is the same.
+    """
+    with bar() as progress:
+        task = progress.add_task(f"train {config.loss}", total=config.steps, note="")
+
+        def show(step: int, numbers: dict[str, float]) -> None:
+            note = f"loss {numbers['loss']:.4f}" if "loss" in numbers else ""
+            progress.update(task, completed=step, note=note)
+
+        model = run(config, resume=resume, progress=show)
+    console.print(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
+    what = "scenes scenes-retrieval" if config.data == "scenes" else f"retrieval --data {config.data}"
+    console.print(f"Measure it:  cacr eval {model} {what}")
+    return 0

@@ -1,0 +1,46 @@
+"""Recipes: every value is checked, and a mistake is answered with the name that was meant."""
+
+import pytest
+
+from cacr.recipes import recipe_names, recipe_path
+from cacr.training import TrainConfig
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_packaged_recipe_is_valid(name):
+    TrainConfig.from_toml(recipe_path(name))
+
+
+def test_the_resolved_configuration_reads_back_the_same(tmp_path):
+    config = TrainConfig.from_toml(recipe_path("scenes"), out=tmp_path, split="train", checkpointing=True)
+    (tmp_path / "config.toml").write_text(config.to_toml())
+    assert TrainConfig.from_toml(tmp_path / "config.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wieght = 2.0", r"unknown option 'wieght'\. Did you mean 'weight'"),
+        ("steps = 'many'", r"steps is 'many'; expected a value of type int"),
+        ("steps = true", r"steps is True; expected a value of type int"),
+        ("steps = ", "is not TOML"),
+        ('loss = "carc"', r"unknown loss 'carc'\. Did you mean 'cacr'"),
+        ('schedule = "expo"', r"unknown schedule 'expo'\. Did you mean 'exp'"),
+        ("steps = 0", "steps is 0; expected 1 or more"),
+        ("candidates = 3\nnegatives = 7", "negatives is 7 and candidates 3"),
+    ],
+)
+def test_a_mistake_in_a_recipe_gets_a_sentence(tmp_path, text, message):
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_toml(tmp_path / "r.toml")
+
+
+def test_an_unknown_recipe_gets_a_sentence():
+    with pytest.raises(FileNotFoundError, match=r"unknown recipe 'scene'\. Did you mean 'scenes'"):
+        recipe_path("scene")
+
+
+def test_defaults_are_the_papers():
+    config = TrainConfig()
+    assert (config.batch, config.negatives, config.lr, config.schedule) == (4, 31, 5e-5, "exp")

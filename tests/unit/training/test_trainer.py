@@ -1,0 +1,190 @@
+"""Fine-tuning learns from the hardest negatives, adds the attention loss of the true pairs, and resumes exactly."""
+
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from cacr.recipes import recipe_path
+from cacr.training import TrainConfig, train
+from cacr.training.folder import latest_checkpoint
+from cacr.training.run import starting_model
+
+
+@pytest.fixture
+def config(tmp_path):
+    return TrainConfig.from_toml(
+        recipe_path("scenes"),
+        out=tmp_path / "run",
+        steps=6,
+        warmup=1,
+        batch=2,
+        candidates=5,
+        negatives=2,
+        scenes=16,
+        log_every=1,
+        save_every=2,
+    )
+
+
+def weights(run):
+    return load_file(run / "model" / "model.safetensors")
+
+
+def changed(config, **values):
+    from dataclasses import replace
+
+    return replace(config, **values)
+
+
+def test_a_run_leaves_a_self_contained_folder(config):
+    model = train(config)
+    assert model == config.out / "model"
+    lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "rank_image", "rank_text", "vision", "language", "weight", "learning_rate"} <= set(lines[0])
+    assert [line["weight"] for line in lines] == pytest.approx([math.exp(5 * (i / 6 - 1)) for i in range(6)])
+    assert json.loads((config.out / "environment.json").read_text())["packages"]["torch"]
+    assert "cacr train" in (config.out / "README.md").read_text()
+    assert TrainConfig.from_toml(config.out / "config.toml") == config
+    start, _ = starting_model(config, None)
+    assert any(not torch.equal(value, start.state_dict()[name]) for name, value in weights(config.out).items())
+
+
+def test_the_same_seed_gives_the_same_weights(config, tmp_path):
+    train(config)
+    again = changed(config, out=tmp_path / "again")
+    train(again)
+    for name, value in weights(config.out).items():
+        assert torch.equal(value, weights(again.out)[name]), name
+
+
+@pytest.mark.parametrize("loss", ["none", "cacr", "cacr-rows", "cacr-paper", "iais-singular", "iais-distributed", "flat"])
+def test_every_loss_trains(config, loss):
+    train(changed(config, loss=loss, steps=2))
+    line = json.loads((config.out / "metrics.jsonl").read_text().splitlines()[-1])
+    assert all(math.isfinite(value) for value in line.values())
+    assert ("vision" in line) == (loss != "none")
+
+
+def test_the_attention_loss_changes_what_is_learned(config, tmp_path):
+    train(config)
+    without = changed(config, loss="none", out=tmp_path / "without")
+    train(without)
+    name = "uniter.encoder.layer.2.attention.self.query.weight"
+    assert not torch.equal(weights(config.out)[name], weights(without.out)[name])
+
+
+def test_frozen_layers_do_not_learn(config):
+    train(changed(config, freeze_layers=2))
+    start, _ = starting_model(config, None)
+    before, after = start.state_dict(), weights(config.out)
+    frozen = ("uniter.embeddings.", "uniter.region_embeddings.", "uniter.encoder.layer.0.", "uniter.encoder.layer.1.")
+    for name, value in after.items():
+        if name.startswith(frozen):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(
+        after["uniter.encoder.layer.2.output.dense.weight"], before["uniter.encoder.layer.2.output.dense.weight"]
+    )
+
+
+def test_activation_checkpointing_trains_the_same(config, tmp_path):
+    train(config)
+    saving = changed(config, checkpointing=True, out=tmp_path / "saving")
+    train(saving)
+    for name, value in weights(config.out).items():
+        torch.testing.assert_close(value, weights(saving.out)[name], rtol=1e-4, atol=1e-5)
+
+
+class Killed(Exception):
+    """Stands for a kill in the middle of a step."""
+
+
+def kill_at(monkeypatch, step):
+    original = TrainerCallback.on_step_begin
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == step:
+            raise Killed
+        return original(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(TrainerCallback, "on_step_begin", on_step_begin)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_a_stopped_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, step):
+    whole = changed(config, out=tmp_path / "whole")
+    train(whole)
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with pytest.raises(Killed):
+            train(config)
+    assert not (config.out / "model").exists()
+    train(config, resume=True)
+    for name, value in weights(whole.out).items():
+        assert torch.equal(value, weights(config.out)[name]), name
+    steps = [json.loads(line)["step"] for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_checkpoint_cut_off_by_a_kill_is_not_resumed_from(config, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 4)
+        with pytest.raises(Killed):
+            train(config)
+    newest = latest_checkpoint(config.out)
+    assert newest.name == "checkpoint-4"
+    (newest / "complete").unlink()
+    (newest / "optimizer.pt").write_bytes(b"half")
+    assert latest_checkpoint(config.out).name == "checkpoint-2"
+    train(config, resume=True)
+    assert (config.out / "model").is_dir()
+
+
+def test_an_existing_run_is_not_overwritten(config):
+    train(changed(config, steps=1))
+    with pytest.raises(FileExistsError, match="exists and is not overwritten"):
+        train(config)
+    with pytest.raises(FileExistsError, match="has finished"):
+        train(changed(config, steps=1), resume=True)
+
+
+def test_another_configuration_is_not_resumed(config, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3)
+        with pytest.raises(Killed):
+            train(config)
+    with pytest.raises(ValueError, match=r"another configuration: lr = 0\.01 \(then: lr = 0\.0005\)"):
+        train(changed(config, lr=0.01), resume=True)
+
+
+def test_nothing_to_resume_is_said(config):
+    with pytest.raises(FileNotFoundError, match="no run to resume"):
+        train(config, resume=True)
+
+
+def test_features_of_another_width_are_named(config, data):
+    from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
+    from cacr.data.scenes import tokenizer
+
+    folder = config.out.parent / "wide"
+    UniterForImageTextRetrieval(
+        UniterConfig(vocab_size=60, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+                     cls_token_id=1, sep_token_id=2, mask_token_id=3)
+    ).save_pretrained(folder)
+    UniterProcessor(tokenizer()).save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"have 40 numbers per region; the model .* was made for 2048"):
+        train(changed(config, model=str(folder)))
+
+
+def test_a_layer_that_is_not_there_is_named(config):
+    with pytest.raises(ValueError, match="layer is 3; the model has 3 layers"):
+        train(changed(config, layer=3))
+
+
+def test_a_starting_model_that_is_not_there_is_named(config):
+    with pytest.raises(FileNotFoundError, match='no model folder nowhere; expected "scenes-start"'):
+        train(changed(config, model="nowhere"))
