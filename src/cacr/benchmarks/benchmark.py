@@ -74,5 +74,7 @@ def table(benchmark: Benchmark, records: Sequence[Record]) -> list[Row]:
     for group, indices in members.items():
         clusters = [records[i].get("cluster", records[i]["example"]) for i in indices]
         for metric, right in outcomes.items():
-            rows.append(Row(group, metric, proportion(right[indices], clusters), benchmark.chance.get(metric)))
+            rows.append(
+                Row(group, metric, proportion(right[indices], clusters), benchmark.chance.get(metric))
+            )
     return rows

@@ -1,7 +1,7 @@
 """Records on disk: a line of JSON per example, and beside them what was measured with what.
 
-    OUT/scenes.jsonl      one record per example: all tables can be made again from them
-    OUT/scenes.json       the benchmark's statement, the scorer, versions, n
+OUT/scenes.jsonl      one record per example: all tables can be made again from them
+OUT/scenes.json       the benchmark's statement, the scorer, versions, n
 """
 
 from __future__ import annotations

@@ -73,12 +73,20 @@ def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
         columns.append(match.view(len(pictures), len(captions)))
     found = ranks(torch.cat(columns).T, pairs.image_of_caption)
     queries = {
-        "caption to image": [(f"caption {c}", pairs.image_ids[i]) for c, i in enumerate(pairs.image_of_caption)],
+        "caption to image": [
+            (f"caption {c}", pairs.image_ids[i]) for c, i in enumerate(pairs.image_of_caption)
+        ],
         "image to caption": [(image_id, image_id) for image_id in pairs.image_ids],
     }
     pool = {"caption to image": len(pairs.image_ids), "image to caption": len(pairs.captions)}
     return [
-        {"example": query, "direction": direction, "cluster": image_id, "rank": int(rank), "pool": pool[direction]}
+        {
+            "example": query,
+            "direction": direction,
+            "cluster": image_id,
+            "rank": int(rank),
+            "pool": pool[direction],
+        }
         for direction, ranked in found.items()
         for (query, image_id), rank in zip(queries[direction], ranked.tolist(), strict=True)
     ]
@@ -93,7 +101,9 @@ def measure_scenes(scorer: Scorer, options: Options = Options()) -> list[Record]
 def measure_folder(scorer: Scorer, options: Options) -> list[Record]:
     """A folder of photographs."""
     if options.data is None:
-        raise ValueError("the benchmark retrieval needs a folder of captioned pictures: --data FOLDER (docs/data.md)")
+        raise ValueError(
+            "the benchmark retrieval needs a folder of captioned pictures: --data FOLDER (docs/data.md)"
+        )
     return measure(scorer, PhotoFolder(options.data, options.features))
 
 
@@ -125,6 +135,10 @@ def _benchmark(name: str, size: str, licence: str, version: str, measure: object
 
 
 SCENES_RETRIEVAL = _benchmark(
-    "scenes-retrieval", f"{SCENES} scenes, a caption each", "MIT, embedded", "scenes-1, album 3", measure_scenes
+    "scenes-retrieval",
+    f"{SCENES} scenes, a caption each",
+    "MIT, embedded",
+    "scenes-1, album 3",
+    measure_scenes,
 )
 RETRIEVAL = _benchmark("retrieval", "the folder's", "the pictures' own", "the folder's", measure_folder)

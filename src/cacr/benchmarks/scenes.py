@@ -31,7 +31,12 @@ def measure(scorer: Scorer, options: Options = Options()) -> list[Record]:
         [example.captions[c] for example, c, _ in pairs], [example.picture(i) for example, _, i in pairs]
     )
     return [
-        {"example": example.example_id, "tag": example.tag, "captions": list(example.captions), "match": four.tolist()}
+        {
+            "example": example.example_id,
+            "tag": example.tag,
+            "captions": list(example.captions),
+            "match": four.tolist(),
+        }
         for example, four in zip(examples, match.view(-1, 2, 2), strict=True)
     ]
 

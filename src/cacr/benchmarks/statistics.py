@@ -111,7 +111,9 @@ def paired_difference(ours: ArrayLike, theirs: ArrayLike, level: float = LEVEL) 
     """
     a, b = _table(ours), _table(theirs)
     if a.shape != b.shape:
-        raise ValueError(f"outcomes have shapes {a.shape} and {b.shape}; expected the same [seed, example] for both")
+        raise ValueError(
+            f"outcomes have shapes {a.shape} and {b.shape}; expected the same [seed, example] for both"
+        )
     return _crossed(a - b, level, bounded=False)
 
 

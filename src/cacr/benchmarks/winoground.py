@@ -53,7 +53,11 @@ def group_match(match: Float[Tensor, "example caption image"]) -> Bool[Tensor, "
     k = match.shape[1]
     own = match.diagonal(dim1=1, dim2=2).sum(-1)
     rows = torch.arange(k)
-    others = [match[:, rows, torch.tensor(order)].sum(-1) for order in permutations(range(k)) if order != tuple(range(k))]
+    others = [
+        match[:, rows, torch.tensor(order)].sum(-1)
+        for order in permutations(range(k))
+        if order != tuple(range(k))
+    ]
     return (own[:, None] > torch.stack(others, 1)).all(1)
 
 

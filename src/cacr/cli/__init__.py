@@ -11,10 +11,16 @@ from cyclopts import App
 import cacr
 
 COMMANDS = {
-    "demo": ("cacr.cli.demo:demo", "Measure, fix and see relation alignment in the embedded world: no arguments needed."),
+    "demo": (
+        "cacr.cli.demo:demo",
+        "Measure, fix and see relation alignment in the embedded world: no arguments needed.",
+    ),
     "train": ("cacr.cli.train:train", "Fine-tune a UNITER with mined hard negatives and an attention loss."),
     "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
-    "rescore": ("cacr.cli.evaluate:rescore", "Make the tables of an evaluation again from its records, without the model."),
+    "rescore": (
+        "cacr.cli.evaluate:rescore",
+        "Make the tables of an evaluation again from its records, without the model.",
+    ),
     "compare": ("cacr.cli.evaluate:compare", "Paired differences between evaluations of the same examples."),
     "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
     "features": ("cacr.cli.features:features", "Collect region features into one file."),

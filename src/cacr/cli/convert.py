@@ -23,5 +23,7 @@ def convert(checkpoint: Path, out: Path, /, *, config: Path | None = None, head:
     model = convert_original_checkpoint(checkpoint, config, head)
     model.save_pretrained(out)
     console.print(f"The model is in {out}: {sum(p.numel() for p in model.parameters()):,} parameters.")
-    console.print("Save its tokenizer beside it (bert-base-cased for the released models) to train or measure it.")
+    console.print(
+        "Save its tokenizer beside it (bert-base-cased for the released models) to train or measure it."
+    )
     return 0

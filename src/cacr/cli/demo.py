@@ -45,7 +45,9 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
     if len(done) < len(jobs):
         console.print(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
         return 130
-    console.print(f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --out runs/explore --image 3")
+    console.print(
+        f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --out runs/explore --image 3"
+    )
     return 0
 
 

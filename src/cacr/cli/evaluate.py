@@ -57,7 +57,8 @@ def evaluate(
         write_records(out, benchmark, records, scorer, environment())
         rows = table(benchmark, records)
         printed[benchmark.name] = [
-            {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json() for row in rows
+            {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()
+            for row in rows
         ]
         if not json_:
             console.print(score_table(f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}.", rows))
@@ -89,12 +90,16 @@ def compare(first: Path, second: Path, /) -> int:
     ours, theirs = read_records(first), read_records(second)
     shared = [name for name in ours if name in theirs]
     if not shared:
-        raise ValueError(f"{first} has {', '.join(ours)} and {second} has {', '.join(theirs)}; no benchmark is in both")
+        raise ValueError(
+            f"{first} has {', '.join(ours)} and {second} has {', '.join(theirs)}; no benchmark is in both"
+        )
     for name in shared:
         benchmark = _benchmark(name)
         a, b = ours[name], theirs[name]
         if [r["example"] for r in a] != [r["example"] for r in b]:
-            raise ValueError(f"{name}: the two evaluations are of different examples, so they cannot be paired")
+            raise ValueError(
+                f"{name}: the two evaluations are of different examples, so they cannot be paired"
+            )
         shown = Table(title=f"{name}: {first} − {second}", title_justify="left")
         for column in ("group", "metric", "points [95 % interval]", "exact McNemar p", "n", ""):
             shown.add_column(column)

@@ -44,11 +44,16 @@ def explore(
         raise FileExistsError(f"{out} exists and is not overwritten; give a new folder")
     scorer = open_scorer(model)
     index = int(image) if str(image).lstrip("-").isdigit() else -1
-    pairs: CaptionSet = SceneCaptions(SEEDS["dev"], max(1, index + 1)) if data == "scenes" else PhotoFolder(data, features)
+    pairs: CaptionSet = (
+        SceneCaptions(SEEDS["dev"], max(1, index + 1)) if data == "scenes" else PhotoFolder(data, features)
+    )
     if index < 0 and image in pairs.image_ids:
         index = list(pairs.image_ids).index(str(image))
     if not 0 <= index < len(pairs.image_ids):
-        raise ValueError(unknown("picture", image, list(pairs.image_ids)[:20]) + f" Or an index from 0 to {len(pairs.image_ids) - 1}.")
+        raise ValueError(
+            unknown("picture", image, list(pairs.image_ids)[:20])
+            + f" Or an index from 0 to {len(pairs.image_ids) - 1}."
+        )
     sentence = caption or pairs.captions[captions_of_images(pairs)[index][0]]
     made = draw_pair(scorer, sentence, pairs.picture(index), out, layer=layer, cross=cross, words=words)
     for path in made:

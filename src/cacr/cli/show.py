@@ -45,7 +45,11 @@ def score_table(title: str, rows: Iterable[Row]) -> Table:
     for row in rows:
         chance = "-" if row.chance is None else f"{100 * row.chance:.1f}"
         shown.add_row(
-            "" if row.group == last else row.group, row.metric, percent(row.estimate), str(row.estimate.n), chance
+            "" if row.group == last else row.group,
+            row.metric,
+            percent(row.estimate),
+            str(row.estimate.n),
+            chance,
         )
         last = row.group
     return shown

@@ -1,8 +1,8 @@
 """A folder of one's own photographs: pictures, captions and one features file. The layout is in docs/data.md.
 
-    my-photos/captions.jsonl            {"image": "a.jpg", "captions": ["a dog runs", "a brown dog"]}   a line each
-    my-photos/features.safetensors      region features by image id ("a.jpg" or "a")
-    my-photos/a.jpg …                   the pictures; needed for figures only
+my-photos/captions.jsonl            {"image": "a.jpg", "captions": ["a dog runs", "a brown dog"]}   a line each
+my-photos/features.safetensors      region features by image id ("a.jpg" or "a")
+my-photos/a.jpg …                   the pictures; needed for figures only
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class PhotoFolder:
     ):
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise FileNotFoundError(f"no folder {self.folder}; expected one with {CAPTIONS} in it (see docs/data.md)")
+            raise FileNotFoundError(
+                f"no folder {self.folder}; expected one with {CAPTIONS} in it (see docs/data.md)"
+            )
         lines = read_captions(self.folder / CAPTIONS)
         if split is not None:
             splits = sorted({str(line.get("split")) for line in lines})
@@ -54,7 +56,9 @@ class PhotoFolder:
             names.setdefault(line["image"], []).extend(line["captions"])
         self.image_ids: Sequence[str] = list(names)
         self.captions: Sequence[str] = [caption for captions in names.values() for caption in captions]
-        self.image_of_caption: Sequence[int] = [i for i, captions in enumerate(names.values()) for _ in captions]
+        self.image_of_caption: Sequence[int] = [
+            i for i, captions in enumerate(names.values()) for _ in captions
+        ]
         self._own = [set(captions) for captions in names.values()]
         self.store = open_features(features or self.folder / FEATURES)
         self._keys = [_key(self.store, image_id) for image_id in self.image_ids]
@@ -99,7 +103,9 @@ def read_captions(path: Path) -> list[dict[str, Any]]:
         try:
             line = json.loads(text)
         except ValueError as error:
-            raise ValueError(f'{where} is not JSON ({error}); expected {{"image": …, "captions": […]}}') from error
+            raise ValueError(
+                f'{where} is not JSON ({error}); expected {{"image": …, "captions": […]}}'
+            ) from error
         lines.append(_checked(line, where))
     if not lines:
         raise ValueError(f"{path} is empty; expected a line of JSON per picture")
@@ -111,11 +117,19 @@ def _checked(line: Any, where: str) -> dict[str, Any]:
         raise ValueError(f'{where} names no picture; expected {{"image": "a.jpg", "captions": ["…"]}}')
     captions = line.get("captions", line.get("caption"))
     captions = [captions] if isinstance(captions, str) else captions
-    if not isinstance(captions, list) or not captions or not all(isinstance(c, str) and c.strip() for c in captions):
-        raise ValueError(f'{where} has no captions for {line["image"]}; expected "captions": a list of sentences')
+    if (
+        not isinstance(captions, list)
+        or not captions
+        or not all(isinstance(c, str) and c.strip() for c in captions)
+    ):
+        raise ValueError(
+            f'{where} has no captions for {line["image"]}; expected "captions": a list of sentences'
+        )
     name = Path(line["image"])
     if name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"{where}: the picture {line['image']!r} lies outside of the folder; give a path inside it")
+        raise ValueError(
+            f"{where}: the picture {line['image']!r} lies outside of the folder; give a path inside it"
+        )
     return line | {"captions": captions}
 
 

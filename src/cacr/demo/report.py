@@ -1,8 +1,8 @@
 """From records to a report: table, paired differences, figures, and the commands that repeat it.
 
-    OUT/README.md      what was done, what came out, how to repeat it      OUT/results.json   the same for machines
-    OUT/table.md       the table alone                                     OUT/figures/       scores, curves, attention
-    OUT/arms/          a run folder and records per arm and seed
+OUT/README.md      what was done, what came out, how to repeat it      OUT/results.json   the same for machines
+OUT/table.md       the table alone                                     OUT/figures/       scores, curves, attention
+OUT/arms/          a run folder and records per arm and seed
 """
 
 from __future__ import annotations
@@ -117,9 +117,16 @@ def markdown(table: dict[str, Any]) -> str:
     ):
         rows = list(dict.fromkeys(arm for column in table.values() for arm in column[key]))
         if rows:
-            lines += ["", f"Paired differences from {what}, in points, seed by seed and example by example.", ""]
+            lines += [
+                "",
+                f"Paired differences from {what}, in points, seed by seed and example by example.",
+                "",
+            ]
             lines += ["| arm | " + " | ".join(titles) + " |", "|---|" + "---|" * len(titles)]
-            lines += [f"| {arm} | " + " | ".join(_delta(table[t][key].get(arm)) for t in titles) + " |" for arm in rows]
+            lines += [
+                f"| {arm} | " + " | ".join(_delta(table[t][key].get(arm)) for t in titles) + " |"
+                for arm in rows
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -174,18 +181,28 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
     scores_plot(scores, chance, "Mean over seeds with 95 % intervals").savefig(folder / "scores.png", dpi=150)
     curves = _curves(jobs)
     if curves:
-        curves_plot(curves, "Seed 0: parts of the loss while fine-tuning").savefig(folder / "curves.png", dpi=150)
+        curves_plot(curves, "Seed 0: parts of the loss while fine-tuning").savefig(
+            folder / "curves.png", dpi=150
+        )
     scenes = SceneCaptions(SEEDS["dev"], 12)
     index = next(i for i, s in enumerate(scenes.scenes) if s.claim.relation and len(s.things) == 3)
     models = {START: "scenes-start"} | {
-        job.arm.replace(" ", "-"): str(job.folder / "run" / "model") for job in jobs if job.arm != START and job.seed == 0
+        job.arm.replace(" ", "-"): str(job.folder / "run" / "model")
+        for job in jobs
+        if job.arm != START and job.seed == 0
     }
     for name, model in models.items():
-        draw_pair(open_scorer(model), scenes.captions[index], scenes.picture(index), folder / f"attention-{name}")
+        draw_pair(
+            open_scorer(model), scenes.captions[index], scenes.picture(index), folder / f"attention-{name}"
+        )
 
 
 def _curves(jobs: Sequence[Job]) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
-    titles = {"rank": "ranking loss", "vision": "attention loss, vision", "language": "attention loss, language"}
+    titles = {
+        "rank": "ranking loss",
+        "vision": "attention loss, vision",
+        "language": "attention loss, language",
+    }
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {title: {} for title in titles.values()}
     for job in jobs:
         path = job.folder / "run" / "metrics.jsonl"
@@ -200,11 +217,15 @@ def _curves(jobs: Sequence[Job]) -> dict[str, dict[str, tuple[list[float], list[
     return {title: arms for title, arms in curves.items() if arms}
 
 
-def _readme(config: DemoConfig, jobs: Sequence[Job], planned: int, command: str, table: dict[str, Any]) -> str:
+def _readme(
+    config: DemoConfig, jobs: Sequence[Job], planned: int, command: str, table: dict[str, Any]
+) -> str:
     differences = [d for column in table.values() for d in column["difference from none"].values()]
     resolved = sum(d["verdict"] == "resolved" for d in differences)
-    partial = "" if len(jobs) == planned else (
-        f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n"
+    partial = (
+        ""
+        if len(jobs) == planned
+        else (f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n")
     )
     album = SEEDS["test"] if config.album is None else config.album
     return f"""# Relation alignment in the embedded world

@@ -89,7 +89,11 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where its run and records are."""
-        return self.out / "arms" / (START if self.arm == START else f"{self.arm.replace(' ', '-')}-seed-{self.seed}")
+        return (
+            self.out
+            / "arms"
+            / (START if self.arm == START else f"{self.arm.replace(' ', '-')}-seed-{self.seed}")
+        )
 
     @property
     def done(self) -> bool:
@@ -116,7 +120,9 @@ def jobs_of(config: DemoConfig) -> list[Job]:
     return [Job(START, 0, *rest), *(Job(arm, seed, *rest) for seed in range(config.seeds) for arm in ARMS)]
 
 
-def run_demo(config: DemoConfig, resume: bool = False, report: Report = lambda job, step, steps: None) -> list[Job]:
+def run_demo(
+    config: DemoConfig, resume: bool = False, report: Report = lambda job, step, steps: None
+) -> list[Job]:
     """Run all jobs that are not done; the finished ones. KeyboardInterrupt stops the workers and returns what is done.
 
     Args:
@@ -131,9 +137,16 @@ def run_demo(config: DemoConfig, resume: bool = False, report: Report = lambda j
     out = config.out
     assert out is not None
     if out.exists() and not resume:
-        raise FileExistsError(f"{out} exists and is not overwritten. Go on with it by --resume, or name another --out")
+        raise FileExistsError(
+            f"{out} exists and is not overwritten. Go on with it by --resume, or name another --out"
+        )
     jobs = jobs_of(config)
-    settings = {"steps": jobs[0].steps, "examples": config.examples, "gallery": config.gallery, "album": config.album}
+    settings = {
+        "steps": jobs[0].steps,
+        "examples": config.examples,
+        "gallery": config.gallery,
+        "album": config.album,
+    }
     _same_settings(out, settings, resume)
     waiting = [job for job in jobs if not job.done]
     context = multiprocessing.get_context("spawn")
@@ -162,7 +175,9 @@ def _same_settings(out: Path, settings: dict[str, Any], resume: bool) -> None:
     if resume and path.is_file():
         then = json.loads(path.read_text())
         if then != settings:
-            raise ValueError(f"{out} holds a demo with {then}, not {settings}; give the same options to resume it")
+            raise ValueError(
+                f"{out} holds a demo with {then}, not {settings}; give the same options to resume it"
+            )
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(settings) + "\n")
 

@@ -18,5 +18,7 @@ def open_scorer(model: str) -> UniterScorer:
         with as_file(files("cacr.training") / "scenes_start") as folder:
             return UniterScorer.from_pretrained(folder, name=model)
     if not Path(model).is_dir():
-        raise FileNotFoundError(f"no model folder {model}; expected RUN/model as made by `cacr train`, or scenes-start")
+        raise FileNotFoundError(
+            f"no model folder {model}; expected RUN/model as made by `cacr train`, or scenes-start"
+        )
     return UniterScorer.from_pretrained(model, name=model)

@@ -140,7 +140,9 @@ def token_figure(pair: PairAttention, words: Sequence[str] | None = None, column
     chosen = [list(pair.words).index(word) for word in words] if words else list(range(len(pair.words)))
     rows = -(-len(chosen) // columns)
     used = min(columns, len(chosen))
-    figure = Figure(figsize=(2.4 * used, rows * (2.4 * _aspect(pair.image) + 0.3) + 0.35), layout="constrained")
+    figure = Figure(
+        figsize=(2.4 * used, rows * (2.4 * _aspect(pair.image) + 0.3) + 0.35), layout="constrained"
+    )
     panels = figure.subplots(rows, used, squeeze=False)
     for panel in panels.flat:
         panel.set_axis_off()
@@ -148,7 +150,12 @@ def token_figure(pair: PairAttention, words: Sequence[str] | None = None, column
         _show(panel, pair.image)
         best, others = high_regions(pair.attention[index])
         for region in reversed([best, *others]):
-            _box(panel, pair.boxes[region], GREEN if region == best else RED, float(pair.attention[index, region]))
+            _box(
+                panel,
+                pair.boxes[region],
+                GREEN if region == best else RED,
+                float(pair.attention[index, region]),
+            )
         panel.set_title(pair.words[index], fontsize=10, fontweight="bold")
     looks = "the boxes each word attends to" if pair.cross == "lv" else "the boxes that attend to each word"
     figure.suptitle(f"S_{pair.cross.upper()}: {looks} (highest green, other high ones red)", fontsize=9)
@@ -172,7 +179,9 @@ def regions_figure(pair: PairAttention) -> Figure:
     for region, names in labels.items():
         _box(panel, pair.boxes[region], BLUE)
         x, y = (float(v) for v in pair.boxes[region, :2])
-        while any(abs(x - other_x) < pair.image.width / 4 and abs(y - other_y) < line for other_x, other_y in placed):
+        while any(
+            abs(x - other_x) < pair.image.width / 4 and abs(y - other_y) < line for other_x, other_y in placed
+        ):
             y += line
         placed.append((x, y))
         _label(panel, x, y, ", ".join(names), BLUE, size=8)

@@ -25,4 +25,8 @@ def recipe_path(name: str) -> Path:
 
 def recipe_names() -> list[str]:
     """The packaged recipes."""
-    return sorted(file.name.removesuffix(".toml") for file in files(__package__).iterdir() if file.name.endswith(".toml"))
+    return sorted(
+        file.name.removesuffix(".toml")
+        for file in files(__package__).iterdir()
+        if file.name.endswith(".toml")
+    )

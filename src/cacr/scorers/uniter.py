@@ -55,7 +55,9 @@ class UniterScorer:
             ValueError: Different numbers of both, a picture without regions, or regions of another width.
         """
         if len(captions) != len(pictures):
-            raise ValueError(f"{len(captions)} captions and {len(pictures)} pictures; expected one picture a caption")
+            raise ValueError(
+                f"{len(captions)} captions and {len(pictures)} pictures; expected one picture a caption"
+            )
         unique_captions = list(dict.fromkeys(captions))
         unique_pictures = list({picture.image_id: picture for picture in pictures}.values())
         regions = [picture.regions for picture in unique_pictures]
@@ -89,7 +91,9 @@ class UniterScorer:
         """
         layers = self.model.uniter.encoder.layer
         if not -len(layers) <= layer < len(layers):
-            raise ValueError(f"layer is {layer}; the model has {len(layers)} layers, counted from 0 or from -1")
+            raise ValueError(
+                f"layer is {layer}; the model has {len(layers)} layers, counted from 0 or from -1"
+            )
         inputs = self.processor(captions, [picture.regions for picture in pictures])
         with QueryKeyCapture(layers[layer].attention.self) as capture:
             self.model(**inputs)

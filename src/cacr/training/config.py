@@ -95,7 +95,16 @@ class TrainConfig:
         ):
             if given not in known:
                 raise ValueError(unknown(what, given, known))
-        for name in ("steps", "batch", "accumulate", "candidates", "negatives", "mining_batch", "save_every", "log_every"):
+        for name in (
+            "steps",
+            "batch",
+            "accumulate",
+            "candidates",
+            "negatives",
+            "mining_batch",
+            "save_every",
+            "log_every",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
         if self.negatives > self.candidates:

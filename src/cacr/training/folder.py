@@ -38,14 +38,20 @@ def open_run_folder(config: TrainConfig, resume: bool) -> Path | None:
         (out / "README.md").write_text(_readme(config), encoding="utf-8")
         return None
     if not (out / "config.toml").is_file():
-        raise FileNotFoundError(f"no run to resume in {out}: it has no config.toml. Start it without --resume")
+        raise FileNotFoundError(
+            f"no run to resume in {out}: it has no config.toml. Start it without --resume"
+        )
     if (out / "model").is_dir():
         raise FileExistsError(f"the run in {out} has finished; its model is {out / 'model'}")
     then = (out / "config.toml").read_text(encoding="utf-8").splitlines()
     now = config.to_toml().splitlines()
-    changed = [f"{a} (then: {b})" for a, b in zip(now, then, strict=False) if a != b and not a.startswith("out =")]
+    changed = [
+        f"{a} (then: {b})" for a, b in zip(now, then, strict=False) if a != b and not a.startswith("out =")
+    ]
     if changed or len(then) != len(now):
-        raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed) or 'other options'}")
+        raise ValueError(
+            f"{out} holds a run with another configuration: {'; '.join(changed) or 'other options'}"
+        )
     return latest_checkpoint(out)
 
 
@@ -81,7 +87,9 @@ def environment() -> dict[str, Any]:
 def _git_commit() -> str | None:
     try:
         where = Path(__file__).parent
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, timeout=5)
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, timeout=5
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

@@ -47,7 +47,9 @@ class GroupDataset(Dataset[Groups]):
 
     def __init__(self, pairs: CaptionSet, items: int, candidates: int, seed: int = 0):
         if len(pairs.image_ids) < 2:
-            raise ValueError(f"{len(pairs.image_ids)} picture with captions; expected two at least, to tell one from another")
+            raise ValueError(
+                f"{len(pairs.image_ids)} picture with captions; expected two at least, to tell one from another"
+            )
         self.pairs, self.items, self.candidates, self.seed = pairs, items, candidates, seed
         self._captions_of = captions_of_images(pairs)
         self._orders: dict[int, list[int]] = {}
@@ -136,7 +138,12 @@ class GroupCollator:
             [self.pairs.captions[c] for c in caption_ids],
             [self.pairs.picture(i).regions for i in image_ids],
         )
-        return {"text": encoded.text, "regions": encoded.regions, "captions": caption_index, "images": image_index}
+        return {
+            "text": encoded.text,
+            "regions": encoded.regions,
+            "captions": caption_index,
+            "images": image_index,
+        }
 
 
 def _unique(groups: list[list[int]]) -> tuple[list[int], Tensor]:

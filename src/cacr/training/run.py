@@ -1,8 +1,8 @@
 """One fine-tuning run, from a configuration to a self-contained folder that a killed run can resume in.
 
-    RUN/config.toml       the resolved configuration        RUN/metrics.jsonl     a line per log_every steps
-    RUN/environment.json  versions, machine, git commit     RUN/checkpoints/      to resume from
-    RUN/model/            the result, with its processor    RUN/README.md         the command that repeats it
+RUN/config.toml       the resolved configuration        RUN/metrics.jsonl     a line per log_every steps
+RUN/environment.json  versions, machine, git commit     RUN/checkpoints/      to resume from
+RUN/model/            the result, with its processor    RUN/README.md         the command that repeats it
 """
 
 from __future__ import annotations
@@ -15,11 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import (
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 
 from cacr.data import CaptionSet, PhotoFolder
 from cacr.data.scenes import SEEDS, SceneCaptions
-from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor, load_model, load_processor
+from cacr.models.uniter import (
+    UniterConfig,
+    UniterForImageTextRetrieval,
+    UniterProcessor,
+    load_model,
+    load_processor,
+)
 from cacr.training.config import TrainConfig
 from cacr.training.folder import open_run_folder, write_whole
 from cacr.training.groups import GroupCollator, GroupDataset
@@ -55,7 +68,9 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
         processor=processor,
         model=model,
         args=_arguments(config),
-        train_dataset=GroupDataset(pairs, config.steps * config.batch * config.accumulate, config.candidates, config.seed),
+        train_dataset=GroupDataset(
+            pairs, config.steps * config.batch * config.accumulate, config.candidates, config.seed
+        ),
         data_collator=GroupCollator(pairs, processor),
         callbacks=[_Metrics(config.out / "metrics.jsonl", progress)],
     )
@@ -79,7 +94,9 @@ def open_data(config: TrainConfig) -> CaptionSet:
     return PhotoFolder(config.data, config.features, config.split)
 
 
-def starting_model(config: TrainConfig, pairs: CaptionSet) -> tuple[UniterForImageTextRetrieval, UniterProcessor]:
+def starting_model(
+    config: TrainConfig, pairs: CaptionSet
+) -> tuple[UniterForImageTextRetrieval, UniterProcessor]:
     """The model to start from and its processor."""
     if config.model == "scenes-start":
         with as_file(files("cacr.training") / "scenes_start") as folder:
@@ -96,7 +113,9 @@ def starting_model(config: TrainConfig, pairs: CaptionSet) -> tuple[UniterForIma
     return load_model(folder), load_processor(folder)
 
 
-def new_model(config: TrainConfig, processor: UniterProcessor, pairs: CaptionSet) -> UniterForImageTextRetrieval:
+def new_model(
+    config: TrainConfig, processor: UniterProcessor, pairs: CaptionSet
+) -> UniterForImageTextRetrieval:
     """A random model of the configured size that reads the captions and regions of ``pairs``."""
     tokens = processor.tokenizer
     return UniterForImageTextRetrieval(
@@ -131,7 +150,7 @@ def _check_widths(model: UniterForImageTextRetrieval, pairs: CaptionSet, config:
     if width != model.config.region_dim:
         raise ValueError(
             f"the features of {config.data} have {width} numbers per region; the model {config.model} was made for "
-            f"{model.config.region_dim}. Use features of its own detector, or another model (model = \"new\")"
+            f'{model.config.region_dim}. Use features of its own detector, or another model (model = "new")'
         )
     layers = model.config.num_hidden_layers
     if not -layers <= config.layer < layers:
@@ -186,7 +205,12 @@ class _Metrics(TrainerCallback):
         self.progress(state.global_step, self.latest)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Any = None,
+        **kwargs: Any,
     ) -> None:
         if state.is_world_process_zero and logs and "loss" in logs:
             self.latest = {name: value for name, value in logs.items() if isinstance(value, float)}

@@ -25,7 +25,9 @@ def tokenizer_of_captions(captions: Iterable[str], vocab_size: int = 8_000) -> P
     core = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     core.normalizer = normalizers.BertNormalizer(lowercase=False)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False
+    )
     core.train_from_iterator(captions, trainer)
     core.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",

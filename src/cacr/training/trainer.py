@@ -100,7 +100,9 @@ class RetrievalTrainer(Trainer):
         model.train(training)
         return torch.cat(parts).view(captions.shape)
 
-    def _attention_loss(self, capture: QueryKeyCapture, batch: dict[str, Tensor], groups: int, size: int) -> Tensor:
+    def _attention_loss(
+        self, capture: QueryKeyCapture, batch: dict[str, Tensor], groups: int, size: int
+    ) -> Tensor:
         """Vision on the true pairs of image-anchored groups, language on those of text-anchored ones, halved."""
         loss = self.attention_loss
         assert loss is not None
@@ -125,7 +127,9 @@ class RetrievalTrainer(Trainer):
 
     def _weight(self) -> float:
         step = min(self.state.global_step, self.recipe.steps)
-        return self.recipe.weight * schedule_weight(step, self.recipe.steps, self.recipe.schedule, self.recipe.rate)
+        return self.recipe.weight * schedule_weight(
+            step, self.recipe.steps, self.recipe.schedule, self.recipe.rate
+        )
 
     def _note(self, **parts: Tensor) -> None:
         for name, value in parts.items():

@@ -21,7 +21,10 @@ def test_clusters_of_one_are_no_clusters():
 def test_repeating_every_example_in_a_cluster_does_not_narrow_the_interval():
     rng = np.random.default_rng(0)
     right = rng.random(200) < 0.6
-    once, tenfold = proportion(right), proportion(np.repeat(right, 10), clusters=np.repeat(np.arange(200), 10))
+    once, tenfold = (
+        proportion(right),
+        proportion(np.repeat(right, 10), clusters=np.repeat(np.arange(200), 10)),
+    )
     assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, rel=0.05)
 
 

@@ -22,7 +22,9 @@ def photos(tmp_path):
     (folder / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     g = torch.Generator().manual_seed(0)
     regions = {
-        name: Regions.from_pixels(torch.randn(3, 5, generator=g), torch.rand(3, 4, generator=g) * 30, (40, 30))
+        name: Regions.from_pixels(
+            torch.randn(3, 5, generator=g), torch.rand(3, 4, generator=g) * 30, (40, 30)
+        )
         for name in ("a.jpg", "b.jpg")
     }
     write_features(folder / "features.safetensors", regions)
@@ -55,7 +57,10 @@ def test_a_split_is_a_part(photos):
         ('{"captions": ["x"]}', r"captions\.jsonl, line 3 names no picture"),
         ('{"image": "a.jpg", "captions": []}', r"line 3 has no captions for a\.jpg"),
         ('{"image": "a.jpg", "captions": [" "]}', r"line 3 has no captions for a\.jpg"),
-        ('{"image": "../a.jpg", "captions": ["x"]}', r"line 3: the picture '\.\./a\.jpg' lies outside of the folder"),
+        (
+            '{"image": "../a.jpg", "captions": ["x"]}',
+            r"line 3: the picture '\.\./a\.jpg' lies outside of the folder",
+        ),
     ],
 )
 def test_a_broken_line_is_named_by_file_and_number(photos, line, message):
@@ -75,7 +80,9 @@ def test_a_line_that_is_no_text_is_named(photos):
 def test_pictures_without_features_are_counted(photos):
     with (photos / "captions.jsonl").open("a") as file:
         file.write('{"image": "c.jpg", "captions": ["a tree"]}\n')
-    with pytest.raises(FileNotFoundError, match=r"no region features for 1 of 3 pictures .* First missing: c\.jpg"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no region features for 1 of 3 pictures .* First missing: c\.jpg"
+    ):
         PhotoFolder(photos)
 
 
@@ -93,7 +100,9 @@ def test_missing_files_are_named(photos, tmp_path):
 def test_features_survive_the_file(tmp_path):
     g = torch.Generator().manual_seed(1)
     written = {
-        f"{n}": Regions.from_pixels(torch.randn(n, 6, generator=g), torch.rand(n, 4, generator=g) * 9, (12, 10))
+        f"{n}": Regions.from_pixels(
+            torch.randn(n, 6, generator=g), torch.rand(n, 4, generator=g) * 9, (12, 10)
+        )
         for n in (1, 4, 2)
     }
     write_features(tmp_path / "f.safetensors", written)

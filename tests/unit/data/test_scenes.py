@@ -103,7 +103,9 @@ def test_every_region_lies_in_the_picture_and_a_box_covers_its_thing():
         assert one.regions.boxes01.min() >= 0
         assert one.regions.boxes01.max() <= 1
         for owner, thing in enumerate(one.things):
-            x1, y1, x2, y2 = max((b for b, o in zip(one.boxes, one.owners, strict=True) if o == owner), key=area)
+            x1, y1, x2, y2 = max(
+                (b for b, o in zip(one.boxes, one.owners, strict=True) if o == owner), key=area
+            )
             assert x1 < thing.x < x2
             assert y1 < thing.y < y2
 
@@ -114,7 +116,9 @@ def area(box):
 
 def test_the_tokenizer_knows_every_word():
     tokens = tokenizer()
-    captions = [scene(0, i).caption for i in range(300)] + [c for e in winoground_like(0, 100) for c in e.captions]
+    captions = [scene(0, i).caption for i in range(300)] + [
+        c for e in winoground_like(0, 100) for c in e.captions
+    ]
     ids = tokens(captions, padding=True, return_tensors="pt")["input_ids"]
     assert ids.shape[1] <= LONGEST
     assert tokens.unk_token_id not in ids

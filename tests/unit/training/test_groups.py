@@ -61,7 +61,9 @@ def test_a_batch_encodes_each_caption_and_picture_once(scenes):
     batch = GroupCollator(scenes, processor)(items)
     assert batch["captions"].shape == batch["images"].shape == (4, 6)
     wanted = [scenes.captions[c] for c in items[1].captions]
-    got = processor.tokenizer.batch_decode(batch["text"]["input_ids"][batch["captions"][1]], skip_special_tokens=True)
+    got = processor.tokenizer.batch_decode(
+        batch["text"]["input_ids"][batch["captions"][1]], skip_special_tokens=True
+    )
     assert got == wanted
     first = scenes.picture(items[1].image).regions.features
     assert torch.equal(batch["regions"]["region_features"][batch["images"][1, 3]][: len(first)], first)

@@ -45,13 +45,17 @@ def test_a_run_leaves_a_self_contained_folder(config):
     assert model == config.out / "model"
     lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
-    assert {"loss", "rank_image", "rank_text", "vision", "language", "weight", "learning_rate"} <= set(lines[0])
+    assert {"loss", "rank_image", "rank_text", "vision", "language", "weight", "learning_rate"} <= set(
+        lines[0]
+    )
     assert [line["weight"] for line in lines] == pytest.approx([math.exp(5 * (i / 6 - 1)) for i in range(6)])
     assert json.loads((config.out / "environment.json").read_text())["packages"]["torch"]
     assert "cacr train" in (config.out / "README.md").read_text()
     assert TrainConfig.from_toml(config.out / "config.toml") == config
     start, _ = starting_model(config, None)
-    assert any(not torch.equal(value, start.state_dict()[name]) for name, value in weights(config.out).items())
+    assert any(
+        not torch.equal(value, start.state_dict()[name]) for name, value in weights(config.out).items()
+    )
 
 
 def test_the_same_seed_gives_the_same_weights(config, tmp_path):
@@ -62,7 +66,9 @@ def test_the_same_seed_gives_the_same_weights(config, tmp_path):
         assert torch.equal(value, weights(again.out)[name]), name
 
 
-@pytest.mark.parametrize("loss", ["none", "cacr", "cacr-rows", "cacr-paper", "iais-singular", "iais-distributed", "flat"])
+@pytest.mark.parametrize(
+    "loss", ["none", "cacr", "cacr-rows", "cacr-paper", "iais-singular", "iais-distributed", "flat"]
+)
 def test_every_loss_trains(config, loss):
     train(changed(config, loss=loss, steps=2))
     line = json.loads((config.out / "metrics.jsonl").read_text().splitlines()[-1])
@@ -82,12 +88,18 @@ def test_frozen_layers_do_not_learn(config):
     train(changed(config, freeze_layers=2))
     start, _ = starting_model(config, None)
     before, after = start.state_dict(), weights(config.out)
-    frozen = ("uniter.embeddings.", "uniter.region_embeddings.", "uniter.encoder.layer.0.", "uniter.encoder.layer.1.")
+    frozen = (
+        "uniter.embeddings.",
+        "uniter.region_embeddings.",
+        "uniter.encoder.layer.0.",
+        "uniter.encoder.layer.1.",
+    )
     for name, value in after.items():
         if name.startswith(frozen):
             assert torch.equal(value, before[name]), name
     assert not torch.equal(
-        after["uniter.encoder.layer.2.output.dense.weight"], before["uniter.encoder.layer.2.output.dense.weight"]
+        after["uniter.encoder.layer.2.output.dense.weight"],
+        before["uniter.encoder.layer.2.output.dense.weight"],
     )
 
 
@@ -167,13 +179,21 @@ def test_nothing_to_resume_is_said(config):
 
 
 def test_features_of_another_width_are_named(config, data):
-    from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
     from cacr.data.scenes import tokenizer
+    from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
 
     folder = config.out.parent / "wide"
     UniterForImageTextRetrieval(
-        UniterConfig(vocab_size=60, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
-                     cls_token_id=1, sep_token_id=2, mask_token_id=3)
+        UniterConfig(
+            vocab_size=60,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=8,
+            cls_token_id=1,
+            sep_token_id=2,
+            mask_token_id=3,
+        )
     ).save_pretrained(folder)
     UniterProcessor(tokenizer()).save_pretrained(folder)
     with pytest.raises(ValueError, match=r"have 40 numbers per region; the model .* was made for 2048"):

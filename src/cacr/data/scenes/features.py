@@ -33,7 +33,9 @@ def appearance(image: Image.Image, boxes: list[Box]) -> NDArray[np.float64]:
     high, chroma = rgb.max(-1), rgb.max(-1) - rgb.min(-1)
     r, g, b = np.moveaxis(rgb, -1, 0)
     even = chroma + 1e-6
-    hue = 2 * np.where(high == r, (g - b) / even % 6, np.where(high == g, (b - r) / even + 2, (r - g) / even + 4))
+    hue = 2 * np.where(
+        high == r, (g - b) / even % 6, np.where(high == g, (b - r) / even + 2, (r - g) / even + 4)
+    )
     gap = np.abs(hue[..., None] - np.arange(12))
     bins = np.clip(1 - np.minimum(gap, 12 - gap), 0, 1) * np.clip(3 * chroma, 0, 1)[..., None]
     hues, mean_color = ((x * weight[..., None]).sum(-2) for x in (bins, rgb))
@@ -63,7 +65,10 @@ def fit_whitening(scenes: int = 10_000) -> dict[str, torch.Tensor]:
     mean = raw.mean(0)
     _, spread, axes = np.linalg.svd(raw - mean, full_matrices=False)
     axes = axes[:FEATURES].T / (spread[:FEATURES] / len(raw) ** 0.5)
-    return {"mean": torch.from_numpy(mean).float(), "axes": torch.from_numpy(np.ascontiguousarray(axes)).float()}
+    return {
+        "mean": torch.from_numpy(mean).float(),
+        "axes": torch.from_numpy(np.ascontiguousarray(axes)).float(),
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Captions and what they claim.
 
-    a red star is above an orange ring            a red star at top left and an orange ring
+a red star is above an orange ring            a red star at top left and an orange ring
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 RELATION_WORDS = ("than", "left", "right", "above", "below", "bigger", "smaller")
 PLACE_WORDS = ("top", "middle", "bottom", "center", "left", "right")
 WORDS = tuple(
-    dict.fromkeys([*SPECIAL, *"a an is of and at".split(), *RELATION_WORDS, *PLACE_WORDS, *COLORS, *SHAPES])
+    dict.fromkeys([*SPECIAL, *["a", "an", "is", "of", "and", "at"], *RELATION_WORDS, *PLACE_WORDS, *COLORS, *SHAPES])
 )
 """The vocabulary; a word's index is its id."""
 LONGEST = 12
@@ -76,7 +76,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", WORDS.index("[CLS]")), ("[SEP]", WORDS.index("[SEP]"))]
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", WORDS.index("[CLS]")), ("[SEP]", WORDS.index("[SEP]"))],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=core,

@@ -91,11 +91,14 @@ def paint(things: list[Thing], free: list[tuple[float, float]], claim: Claim, rn
     proposals: list[tuple[Box, int]] = []
     for owner, thing in enumerate(things):
         x, y, r = thing.x, thing.y, thing.radius
-        x1, y1, x2, y2 = (
-            edge + rng.uniform(-0.1, 0.1) * r for edge in (x - r, y - r, x + r, y + r)
-        )
+        x1, y1, x2, y2 = (edge + rng.uniform(-0.1, 0.1) * r for edge in (x - r, y - r, x + r, y + r))
         proposals.append(((x1, y1, x2, y2), owner))
-        halves = [(x - r, y - r, x + r, y), (x - r, y, x + r, y + r), (x - r, y - r, x, y + r), (x, y - r, x + r, y + r)]
+        halves = [
+            (x - r, y - r, x + r, y),
+            (x - r, y, x + r, y + r),
+            (x - r, y - r, x, y + r),
+            (x, y - r, x + r, y + r),
+        ]
         proposals.append((rng.choice(halves), owner))
     for x, y in free[:2]:
         w, h = rng.uniform(6, 14), rng.uniform(6, 14)
@@ -103,5 +106,10 @@ def paint(things: list[Thing], free: list[tuple[float, float]], claim: Claim, rn
     rng.shuffle(proposals)
     boxes = tuple(tuple(min(SIDE, max(0.0, edge)) for edge in box) for box, _ in proposals)
     return Scene(
-        tuple(things), claim, tuple(paints), shade, boxes, tuple(owner for _, owner in proposals)  # type: ignore[arg-type]
+        tuple(things),
+        claim,
+        tuple(paints),
+        shade,
+        boxes,
+        tuple(owner for _, owner in proposals),  # type: ignore[arg-type]
     )

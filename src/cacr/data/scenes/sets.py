@@ -114,7 +114,9 @@ def _example(seed: int, index: int) -> WinogroundLike:
             other = [replace(a, x=b.x, y=b.y), replace(b, x=a.x, y=a.y)]
         swapped = Claim(b.kind, a.kind, relation)
     scenes = (paint(things, free, claim, rng), paint([*other, *things[2:]], free, swapped, rng))
-    return WinogroundLike(f"scenes-{seed}-{index}", "attribute" if index % 2 else relation, scenes, (claim, swapped))
+    return WinogroundLike(
+        f"scenes-{seed}-{index}", "attribute" if index % 2 else relation, scenes, (claim, swapped)
+    )
 
 
 __all__ = ["SEEDS", "SceneCaptions", "WinogroundLike", "as_picture", "winoground_like"]

@@ -83,7 +83,8 @@ def arrange(kinds: list[Kind], relation: str, rng: Random) -> tuple[list[Thing],
     rest = [(i, j) for i in range(3) for j in range(3) if (i, j) not in ends]
     rng.shuffle(rest)
     centres = [
-        (SIDE / 3 * (i + 0.5) + rng.uniform(-3, 3), SIDE / 3 * (j + 0.5) + rng.uniform(-3, 3)) for i, j in ends + rest
+        (SIDE / 3 * (i + 0.5) + rng.uniform(-3, 3), SIDE / 3 * (j + 0.5) + rng.uniform(-3, 3))
+        for i, j in ends + rest
     ]
     big = [rng.random() < 0.5 for _ in kinds]
     if relation in SIZES:
