@@ -55,7 +55,7 @@ def test_the_blocks_are_those_of_the_release(released):
 @pytest.mark.parametrize("side", ["L", "V"])
 @pytest.mark.parametrize("kind", ["soft", "singular", "distributed"])
 def test_values_and_gradients_are_those_of_the_release(released, weights, kind, side):
-    blocks, (query_matrix, key_matrix), (query, key) = from_last_layer(released, weights)
+    blocks, (query_matrix, key_matrix), (query, _) = from_last_layer(released, weights)
     assert_close(query, released["query"], rtol=1e-9, atol=1e-12)
     loss = LOSSES[kind](blocks, DIRECTIONS[side])
     assert_close(loss.detach(), released[f"loss_{side}_{kind}"], rtol=1e-12, atol=0)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cacr.benchmarks.statistics import Estimate, proportion
-
-if TYPE_CHECKING:
-    from cacr.scorers.protocol import Scorer
+from cacr.data import Scorer
 
 Record = dict[str, Any]
 """One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""
@@ -75,6 +73,11 @@ def table(benchmark: Benchmark, records: Sequence[Record]) -> list[Row]:
         clusters = [records[i].get("cluster", records[i]["example"]) for i in indices]
         for metric, right in outcomes.items():
             rows.append(
-                Row(group, metric, proportion(right[indices], clusters), benchmark.chance.get(metric))
+                Row(
+                    group,
+                    metric,
+                    proportion(right[indices], np.array(clusters)),
+                    benchmark.chance.get(metric),
+                )
             )
     return rows

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cacr.benchmarks.benchmark import Benchmark, Record
-
-if TYPE_CHECKING:
-    from cacr.scorers.protocol import Scorer
+from cacr.data import Scorer
 
 
 def write_records(

@@ -7,7 +7,6 @@ best of its own counts (the protocol of Flickr30k and COCO, Karpathy & Fei-Fei 2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,11 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Record
-from cacr.data import CaptionSet, PhotoFolder
+from cacr.data import CaptionSet, PhotoFolder, Scorer
 from cacr.data.scenes import SEEDS, SceneCaptions
-
-if TYPE_CHECKING:
-    from cacr.scorers.protocol import Scorer
 
 SCENES = 100
 PAIRS = 4_096
@@ -92,7 +88,7 @@ def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
     ]
 
 
-def measure_scenes(scorer: Scorer, options: Options = Options()) -> list[Record]:
+def measure_scenes(scorer: Scorer, options: Options) -> list[Record]:
     """Unrelated scenes of the test album."""
     seed = SEEDS["test"] if options.seed is None else options.seed
     return measure(scorer, SceneCaptions(seed, options.n or SCENES))

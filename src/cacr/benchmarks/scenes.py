@@ -7,22 +7,19 @@ a bag of objects gets the second kind right and is at chance on the first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Record
 from cacr.benchmarks.winoground import CHANCE, group_match, score
+from cacr.data import Scorer
 from cacr.data.scenes import SEEDS, winoground_like
-
-if TYPE_CHECKING:
-    from cacr.scorers.protocol import Scorer
 
 EXAMPLES = 800
 
 
-def measure(scorer: Scorer, options: Options = Options()) -> list[Record]:
+def measure(scorer: Scorer, options: Options) -> list[Record]:
     """Four matches per example: two captions x two pictures."""
     seed = SEEDS["test"] if options.seed is None else options.seed
     examples = winoground_like(seed, options.n or EXAMPLES)

@@ -21,6 +21,7 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
     what is done.
 
     Args:
+        config: What to run.
         resume: Go on with a stopped demo in --out.
     """
     config = config.resolved()

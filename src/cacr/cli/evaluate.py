@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def evaluate(
     for benchmark in chosen:
         with bar() as progress:
             task = progress.add_task(benchmark.name, total=None, note="pairs")
-            scorer.progress = lambda done: progress.advance(task, done)
+            scorer.progress = partial(progress.advance, task)
             records = benchmark.measure(scorer, Options(data, features, n, seed))
         write_records(out, benchmark, records, scorer, environment())
         rows = table(benchmark, records)

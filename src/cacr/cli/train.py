@@ -22,6 +22,7 @@ def train(
 
     Args:
         recipe: A recipe file (.toml), or the name of a packaged one such as scenes. Options override its values.
+        config: The run.
         resume: Go on with the killed run in --out from its last checkpoint; the result is the same.
     """
     with bar() as progress:

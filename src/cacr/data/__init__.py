@@ -2,5 +2,6 @@
 
 from cacr.data.folder import PhotoFolder
 from cacr.data.pairs import CaptionSet, Picture
+from cacr.data.scorer import Scorer
 
-__all__ = ["CaptionSet", "PhotoFolder", "Picture"]
+__all__ = ["CaptionSet", "PhotoFolder", "Picture", "Scorer"]

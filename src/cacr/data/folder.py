@@ -65,8 +65,8 @@ class PhotoFolder:
         lost = [image_id for image_id, key in zip(self.image_ids, self._keys, strict=True) if key is None]
         if lost:
             raise FileNotFoundError(
-                f"no region features for {len(lost)} of {len(self.image_ids)} pictures of {self.folder}. First missing: "
-                f"{lost[0]}. {self.store.path} knows {len(self.store)} pictures, e.g. {next(iter(self.store))}"
+                f"no region features for {len(lost)} of {len(self.image_ids)} pictures of {self.folder}. First "
+                f"missing: {lost[0]}. {self.store.path} knows {len(self.store)} pictures, e.g. {next(iter(self.store))}"
             )
 
     @property

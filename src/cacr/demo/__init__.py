@@ -1,4 +1,4 @@
-"""The main job: fine-tune with each attention loss, measure on a fresh set, write a report with intervals and figures."""
+"""The main job: fine-tune with each attention loss, measure on fresh scenes, write a report."""
 
 from cacr.demo.run import DemoConfig, run_demo
 

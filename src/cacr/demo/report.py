@@ -222,11 +222,9 @@ def _readme(
 ) -> str:
     differences = [d for column in table.values() for d in column["difference from none"].values()]
     resolved = sum(d["verdict"] == "resolved" for d in differences)
-    partial = (
-        ""
-        if len(jobs) == planned
-        else (f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n")
-    )
+    partial = ""
+    if len(jobs) < planned:
+        partial = f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n"
     album = SEEDS["test"] if config.album is None else config.album
     return f"""# Relation alignment in the embedded world
 {partial}
@@ -235,8 +233,8 @@ fine-tuned for {jobs[0].steps} steps with mined hard negatives, and with each at
 CACR (the release's reading), CACR rows (normalized by rows) and flat, a control that only flattens attention.
 
 {markdown(table)}
-{resolved} of {len(differences)} differences between an attention loss and none are resolved at 95 %. No correction is made
-for looking at several. *Relation group* and *relation pairing* (GroupMatch, arXiv:2510.07632) are two metrics with two
+{resolved} of {len(differences)} differences between an attention loss and none are resolved at 95 %. No correction is
+made for looking at several. *Relation group* and *relation pairing* (GroupMatch, arXiv:2510.07632) are two metrics with two
 chance levels. Ties are wrong. The seeds vary the fine-tuning only: start and examples are the same for all, so the
 intervals speak of this start and of scenes like these (album {album}), not of other models.
 

@@ -59,8 +59,8 @@ class DemoConfig:
         """
         if self.seeds < 1 or self.examples < 2 or self.gallery < 2 or (self.workers or 1) < 1:
             raise ValueError(
-                f"seeds={self.seeds}, examples={self.examples}, gallery={self.gallery}, workers={self.workers}; expected "
-                "1 seed or more, 2 examples or more, 2 scenes or more, 1 worker or more"
+                f"seeds={self.seeds}, examples={self.examples}, gallery={self.gallery}, workers={self.workers}; "
+                "expected 1 seed or more, 2 examples or more, 2 scenes or more, 1 worker or more"
             )
         chosen = replace(self, seeds=7, steps=self.steps or FULL_STEPS) if self.full else self
         if chosen.out is None:

@@ -8,6 +8,7 @@ text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from einops import einsum
@@ -131,7 +132,7 @@ def cacr_loss(
             'normalize="rows" divides rows by their sums and needs probabilities, but the blocks hold negative '
             'values: make them with space="probabilities"'
         )
-    return over_directions(blocks, direction, lambda *side: congruence(*side, reading))
+    return over_directions(blocks, direction, partial(congruence, reading=reading))
 
 
 def _unit_rows(x: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def ranking_loss(
     """
     if match.shape[1] < 2:
         raise ValueError(
-            f"match has shape {tuple(match.shape)}; expected [group, 1 + negatives] with a negative at least"
+            f"match has shape {tuple(match.shape)}; expected [group, 1 + negatives] one negative at least"
         )
     if reduce not in ("mean", "none"):
         raise ValueError(unknown("reduce", reduce, ("mean", "none")))
@@ -41,7 +41,7 @@ def ranking_loss(
 
 
 def hardest_negatives(match: Float[Tensor, "group candidate"], count: int) -> Int[Tensor, "group count"]:
-    """Columns of the ``count`` best matching negatives of each group, best first; column 0, the true pair, is never one.
+    """Columns of the ``count`` best matching negatives of each group, best first; column 0 is the true pair.
 
     Raises:
         ValueError: A group has fewer negatives than asked for.

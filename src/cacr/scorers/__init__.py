@@ -1,6 +1,6 @@
 """Match scores of captions with pictures, of any family of models behind one protocol."""
 
-from cacr.scorers.protocol import Scorer
+from cacr.data import Scorer
 from cacr.scorers.uniter import UniterScorer
 
 __all__ = ["Scorer", "UniterScorer"]

@@ -10,6 +10,7 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/Kho
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class RetrievalTrainer(Trainer):
         self._parts: dict[str, list[Tensor]] = defaultdict(list)
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+        assert isinstance(self.train_dataset, Sized)
         return SequentialSampler(self.train_dataset)  # items draw their own order; see GroupDataset
 
     def compute_loss(
@@ -144,7 +146,7 @@ class RetrievalTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             (folder / COMPLETE).touch()
 

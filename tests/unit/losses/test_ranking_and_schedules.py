@@ -28,7 +28,7 @@ def test_more_negatives_than_there_are_is_refused():
 
 
 def test_a_group_without_negatives_is_refused():
-    with pytest.raises(ValueError, match="with a negative at least"):
+    with pytest.raises(ValueError, match="one negative at least"):
         ranking_loss(torch.zeros(2, 1))
 
 

@@ -19,7 +19,9 @@ SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 RELATION_WORDS = ("than", "left", "right", "above", "below", "bigger", "smaller")
 PLACE_WORDS = ("top", "middle", "bottom", "center", "left", "right")
 WORDS = tuple(
-    dict.fromkeys([*SPECIAL, *["a", "an", "is", "of", "and", "at"], *RELATION_WORDS, *PLACE_WORDS, *COLORS, *SHAPES])
+    dict.fromkeys(
+        [*SPECIAL, *["a", "an", "is", "of", "and", "at"], *RELATION_WORDS, *PLACE_WORDS, *COLORS, *SHAPES]
+    )
 )
 """The vocabulary; a word's index is its id."""
 LONGEST = 12

@@ -86,8 +86,8 @@ def paint(things: list[Thing], free: list[tuple[float, float]], claim: Claim, rn
     shade = rng.randrange(205, 245)
     paints = []
     for thing in things:
-        r, g, b = (min(255, max(0, value + rng.randrange(-18, 19))) for value in COLORS[thing.color])
-        paints.append((r, g, b))
+        red, green, blue = (min(255, max(0, value + rng.randrange(-18, 19))) for value in COLORS[thing.color])
+        paints.append((red, green, blue))
     proposals: list[tuple[Box, int]] = []
     for owner, thing in enumerate(things):
         x, y, r = thing.x, thing.y, thing.radius
@@ -104,12 +104,11 @@ def paint(things: list[Thing], free: list[tuple[float, float]], claim: Claim, rn
         w, h = rng.uniform(6, 14), rng.uniform(6, 14)
         proposals.append(((x - w, y - h, x + w, y + h), -1))
     rng.shuffle(proposals)
-    boxes = tuple(tuple(min(SIDE, max(0.0, edge)) for edge in box) for box, _ in proposals)
-    return Scene(
-        tuple(things),
-        claim,
-        tuple(paints),
-        shade,
-        boxes,
-        tuple(owner for _, owner in proposals),  # type: ignore[arg-type]
-    )
+    boxes = tuple(_inside(box) for box, _ in proposals)
+    owners = tuple(owner for _, owner in proposals)
+    return Scene(tuple(things), claim, tuple(paints), shade, boxes, owners)
+
+
+def _inside(box: Box) -> Box:
+    x1, y1, x2, y2 = (min(SIDE, max(0.0, edge)) for edge in box)
+    return x1, y1, x2, y2

@@ -91,7 +91,7 @@ def convert_original_checkpoint(
     if wrong:
         raise ValueError(
             f"{path}: {wrong[0]} has shape {tuple(state[wrong[0]].shape)}; the configuration wants "
-            f"{tuple(wanted[wrong[0]].shape)} ({len(wrong)} such tensors). Give the json that belongs to this checkpoint"
+            f"{tuple(wanted[wrong[0]].shape)} ({len(wrong)} such tensors). Give the json that belongs to it"
         )
     missing, _ = model.load_state_dict(state, strict=False)
     rank_missing = [name for name in missing if name.startswith("rank_output.")]
@@ -152,13 +152,15 @@ def sizes(state: dict[str, Tensor], path: Path) -> dict[str, int]:
 def _settings(config: str | os.PathLike[str] | dict[str, Any] | None) -> dict[str, Any]:
     if config is None:
         return {}
-    if not isinstance(config, dict):
+    if isinstance(config, dict):
+        values = config
+    else:
         try:
-            config = json.loads(Path(config).read_text(encoding="utf-8"))
+            values = json.loads(Path(config).read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{config} is no JSON: {error}; expected the original configuration") from error
     known = UniterConfig.__dataclass_fields__
-    renamed = {_ORIGINAL_FIELDS.get(name, name): value for name, value in config.items()}
+    renamed = {_ORIGINAL_FIELDS.get(name, name): value for name, value in values.items()}
     return {name: value for name, value in renamed.items() if name in known}
 
 

@@ -61,7 +61,8 @@ def load_processor(folder: str | os.PathLike[str]) -> UniterProcessor:
     folder = Path(folder)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(
-            f"no tokenizer.json in {folder}; save one beside the model: UniterProcessor(tokenizer).save_pretrained({folder})"
+            f"no tokenizer.json in {folder}; save one beside the model: "
+            f"UniterProcessor(tokenizer).save_pretrained({str(folder)!r})"
         )
     if (folder / "processor_config.json").is_file():
         return UniterProcessor.from_pretrained(folder)

@@ -50,7 +50,7 @@ class UniterProcessor(ProcessorMixin):
         super().__init__(tokenizer, **kwargs)
         self.max_text_length = max_text_length
 
-    def __call__(self, captions: Sequence[str], regions: Sequence[Regions]) -> BatchFeature:  # type: ignore[override]
+    def __call__(self, captions: Sequence[str], regions: Sequence[Regions]) -> BatchFeature:
         """Inputs of pairs: caption i with picture i.
 
         Raises:
