@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.markdown import Markdown
+from rich.progress import TaskID
+from rich.table import Table
 
 from cacr.cli.show import bar, console
 from cacr.demo import DemoConfig, run_demo
-from cacr.demo.report import markdown, write_report
+from cacr.demo.report import difference_text, score_text, write_report
 from cacr.demo.run import Job, jobs_of
 
 
@@ -28,7 +29,7 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
     jobs = jobs_of(config)
     with bar() as progress:
         total = progress.add_task("[bold]all runs", total=len(jobs), note="")
-        shown: dict[str, int] = {}
+        shown: dict[str, TaskID] = {}
 
         def report(job: Job, step: int, steps: int) -> None:
             if job.name not in shown:
@@ -41,7 +42,8 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
         done = run_demo(config, resume, report)
         progress.update(total, completed=len(done))
     table = write_report(config, done, len(jobs), _command(config))
-    console.print(Markdown(markdown(table)))
+    for shown_table in _tables(table):
+        console.print(shown_table)
     console.print(f"The report is in {config.out}/README.md, the figures in {config.out}/figures.")
     if len(done) < len(jobs):
         console.print(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
@@ -50,6 +52,33 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
         f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --out runs/explore --image 3"
     )
     return 0
+
+
+def _tables(results: dict[str, Any]) -> list[Table]:
+    scores = Table(title="Percent, mean over seeds [95 % interval]", title_justify="left")
+    changes = Table(
+        title="Paired difference from none, points [95 % interval]", title_justify="left", show_lines=True
+    )
+    for shown, key, text in (
+        (scores, "scores", score_text),
+        (changes, "difference from none", difference_text),
+    ):
+        shown.add_column("arm")
+        for title in results:
+            shown.add_column(title, justify="right")
+        for arm in dict.fromkeys(arm for column in results.values() for arm in column[key]):
+            shown.add_row(arm, *(_lines(text(column[key].get(arm))) for column in results.values()))
+    ns = [next(iter(column["scores"].values())) for column in results.values()]
+    seeds = max(score["seeds"] for column in results.values() for score in column["scores"].values())
+    scores.add_row(
+        "chance", *("-" if c["chance"] is None else f"{100 * c['chance']:.1f}" for c in results.values())
+    )
+    scores.caption = f"{seeds} seeds an arm; n = {', '.join(str(score['n']) for score in ns)} examples"
+    return [scores, changes]
+
+
+def _lines(cell: str) -> str:
+    return cell.replace(" [", "\n[").replace("] not", "]\nnot").replace(" (", "\n(")
 
 
 def _command(config: DemoConfig) -> str:

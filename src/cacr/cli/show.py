@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from transformers.utils import logging
 
 from cacr.benchmarks import Row
 from cacr.benchmarks.statistics import Estimate
 
 console = Console()
+logging.disable_progress_bar()  # ours tells more
 
 
 def bar() -> Progress:

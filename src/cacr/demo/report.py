@@ -105,7 +105,7 @@ def markdown(table: dict[str, Any]) -> str:
     lines = ["Scores in percent, mean over seeds, with 95 % intervals.", ""]
     lines += ["| arm | seeds | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(titles)]
     for arm in arms:
-        cells = [_cell(table[title]["scores"].get(arm)) for title in titles]
+        cells = [score_text(table[title]["scores"].get(arm)) for title in titles]
         seeds = next(c["scores"][arm]["seeds"] for c in table.values() if arm in c["scores"])
         lines.append(f"| {arm} | {'-' if arm == START else seeds} | " + " | ".join(cells) + " |")
     lines.append("| *chance* | | " + " | ".join(_percent(table[title]["chance"]) for title in titles) + " |")
@@ -124,7 +124,7 @@ def markdown(table: dict[str, Any]) -> str:
             ]
             lines += ["| arm | " + " | ".join(titles) + " |", "|---|" + "---|" * len(titles)]
             lines += [
-                f"| {arm} | " + " | ".join(_delta(table[t][key].get(arm)) for t in titles) + " |"
+                f"| {arm} | " + " | ".join(difference_text(table[t][key].get(arm)) for t in titles) + " |"
                 for arm in rows
             ]
     return "\n".join(lines) + "\n"
@@ -134,13 +134,15 @@ def _percent(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def _cell(score: dict[str, Any] | None) -> str:
+def score_text(score: dict[str, Any] | None) -> str:
+    """A score with its interval, in percent."""
     if score is None:
         return "-"
     return f"{_percent(score['value'])} [{_percent(score['low'])}, {_percent(score['high'])}]"
 
 
-def _delta(score: dict[str, Any] | None) -> str:
+def difference_text(score: dict[str, Any] | None) -> str:
+    """A difference with its interval, in points, and "not resolved" where 0 lies inside."""
     if score is None:
         return "-"
     if score["low"] is None:
@@ -181,9 +183,8 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
     scores_plot(scores, chance, "Mean over seeds with 95 % intervals").savefig(folder / "scores.png", dpi=150)
     curves = _curves(jobs)
     if curves:
-        curves_plot(curves, "Seed 0: parts of the loss while fine-tuning").savefig(
-            folder / "curves.png", dpi=150
-        )
+        figure = curves_plot(curves, "Seed 0: parts of the loss while fine-tuning", [START, *ARMS])
+        figure.savefig(folder / "curves.png", dpi=150)
     scenes = SceneCaptions(SEEDS["dev"], 12)
     index = next(i for i, s in enumerate(scenes.scenes) if s.claim.relation and len(s.things) == 3)
     models = {START: "scenes-start"} | {
@@ -229,14 +230,14 @@ def _readme(
     return f"""# Relation alignment in the embedded world
 {partial}
 A small UNITER that retrieves scenes well and takes "a red square is left of a blue circle" for its mirror image was
-fine-tuned for {jobs[0].steps} steps with mined hard negatives, and with each attention loss: none, IAIS (hard argmax),
-CACR (the release's reading), CACR rows (normalized by rows) and flat, a control that only flattens attention.
+fine-tuned for {jobs[0].steps} steps with mined hard negatives, and with each attention loss: none, IAIS (hard
+argmax), CACR (the release's reading), CACR rows (normalized by rows) and flat, a control that only flattens attention.
 
 {markdown(table)}
-{resolved} of {len(differences)} differences between an attention loss and none are resolved at 95 %. No correction is
-made for looking at several. *Relation group* and *relation pairing* (GroupMatch, arXiv:2510.07632) are two metrics with two
-chance levels. Ties are wrong. The seeds vary the fine-tuning only: start and examples are the same for all, so the
-intervals speak of this start and of scenes like these (album {album}), not of other models.
+{resolved} of {len(differences)} differences between an attention loss and none are resolved at 95 %, without any
+correction for looking at several. *Relation group* and *relation pairing* (GroupMatch, arXiv:2510.07632) are two
+metrics with two chance levels. Ties are wrong. The seeds vary the fine-tuning only: start and examples are the same
+for all, so the intervals speak of this start and of scenes like these (album {album}), not of other models.
 
 ![scores](figures/scores.png)
 

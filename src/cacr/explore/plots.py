@@ -40,6 +40,7 @@ def scores_plot(
         panel.set_title(metric, fontsize=9)
         panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         panel.tick_params(labelsize=8)
+        panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", color="0.9")
         panel.spines[["top", "right", "left"]].set_visible(False)
     panels[0].set_yticks(range(len(methods)), methods)
@@ -50,17 +51,20 @@ def scores_plot(
 
 
 def curves_plot(
-    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], title: str = ""
+    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    title: str = "",
+    methods: Sequence[str] = (),
 ) -> Figure:
     """A panel per quantity, a line per method over the steps.
 
     Args:
         curves: Quantity -> method -> (steps, values).
         title: Above all.
+        methods: The order that gives the colors, so that another plot's are the same.
     """
     figure = Figure(figsize=(2.9 * len(curves), 2.5), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    methods = list(dict.fromkeys(method for lines in curves.values() for method in lines))
+    methods = list(dict.fromkeys([*methods, *(method for lines in curves.values() for method in lines)]))
     for panel, (quantity, lines) in zip(panels, curves.items(), strict=True):
         for method, (steps, values) in lines.items():
             panel.plot(steps, values, color=COLORS[methods.index(method) % len(COLORS)], lw=1.4, label=method)
