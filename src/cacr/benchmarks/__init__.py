@@ -4,7 +4,7 @@ Add a benchmark: one file with its ``Benchmark``, one line here, one test file.
 """
 
 from cacr.benchmarks import retrieval, winoground
-from cacr.benchmarks.benchmark import Benchmark, Row, table
+from cacr.benchmarks.benchmark import Benchmark, Row, chance_of, table
 from cacr.benchmarks.retrieval import RETRIEVAL, SCENES_RETRIEVAL
 from cacr.benchmarks.scenes import SCENES
 from cacr.benchmarks.statistics import Estimate, crossed, paired_difference, proportion
@@ -17,6 +17,7 @@ __all__ = [
     "Benchmark",
     "Estimate",
     "Row",
+    "chance_of",
     "crossed",
     "paired_difference",
     "proportion",

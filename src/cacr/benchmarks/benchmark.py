@@ -41,8 +41,8 @@ class Benchmark:
     size: str
     ties: str
     version: str
-    chance: dict[str, float | None]
-    """Metric -> what a random scorer gets, or None where it depends on the data."""
+    chance: Callable[[Record], dict[str, float]]
+    """Metric -> how often a random scorer gets this example right."""
     measure: Callable[[Scorer, Options], list[Record]]
     """Ask the model; one record per example."""
     right: Callable[[Sequence[Record]], dict[str, np.ndarray]]
@@ -58,7 +58,12 @@ class Row:
     group: str
     metric: str
     estimate: Estimate
-    chance: float | None
+    chance: float
+
+
+def chance_of(benchmark: Benchmark, records: Sequence[Record], metric: str) -> float:
+    """What a random scorer gets on these examples."""
+    return float(np.mean([benchmark.chance(record)[metric] for record in records]))
 
 
 def table(benchmark: Benchmark, records: Sequence[Record]) -> list[Row]:
@@ -77,7 +82,7 @@ def table(benchmark: Benchmark, records: Sequence[Record]) -> list[Row]:
                     group,
                     metric,
                     proportion(right[indices], np.array(clusters)),
-                    benchmark.chance.get(metric),
+                    chance_of(benchmark, [records[i] for i in indices], metric),
                 )
             )
     return rows

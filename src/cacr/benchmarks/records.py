@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr.benchmarks.benchmark import Benchmark, Record
+from cacr.benchmarks.benchmark import Benchmark, Record, chance_of
 from cacr.data import Scorer
 
 
@@ -27,11 +27,12 @@ def write_records(
     if path.exists():
         raise FileExistsError(f"{path} exists and is not overwritten; give another folder")
     out.mkdir(parents=True, exist_ok=True)
-    stated = ("name", "asks", "paper", "licence", "size", "ties", "version", "chance")
+    stated = ("name", "asks", "paper", "licence", "size", "ties", "version")
     about = {
         "benchmark": {name: getattr(benchmark, name) for name in stated},
         "scorer": {"name": scorer.name} | scorer.describe(),
         "n": len(records),
+        "chance": {metric: chance_of(benchmark, records, metric) for metric in benchmark.right(records)},
         "environment": environment,
     }
     (out / f"{benchmark.name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ best of its own counts (the protocol of Flickr30k and COCO, Karpathy & Fei-Fei 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import comb
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Record
 from cacr.data import CaptionSet, PhotoFolder, Scorer
+from cacr.data.pairs import captions_of_images
 from cacr.data.scenes import SEEDS, SceneCaptions
 
 SCENES = 100
@@ -68,23 +70,18 @@ def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
         match = scorer.match(captions * len(pictures), [picture for picture in pictures for _ in captions])
         columns.append(match.view(len(pictures), len(captions)))
     found = ranks(torch.cat(columns).T, pairs.image_of_caption)
-    queries = {
-        "caption to image": [
-            (f"caption {c}", pairs.image_ids[i]) for c, i in enumerate(pairs.image_of_caption)
-        ],
-        "image to caption": [(image_id, image_id) for image_id in pairs.image_ids],
-    }
-    pool = {"caption to image": len(pairs.image_ids), "image to caption": len(pairs.captions)}
+    by_caption = [
+        {"example": f"caption {c}", "cluster": pairs.image_ids[i], "pool": len(pairs.image_ids), "own": 1}
+        for c, i in enumerate(pairs.image_of_caption)
+    ]
+    by_image = [
+        {"example": image_id, "cluster": image_id, "pool": len(captions), "own": len(own)}
+        for image_id, own in zip(pairs.image_ids, captions_of_images(pairs), strict=True)
+    ]
     return [
-        {
-            "example": query,
-            "direction": direction,
-            "cluster": image_id,
-            "rank": int(rank),
-            "pool": pool[direction],
-        }
-        for direction, ranked in found.items()
-        for (query, image_id), rank in zip(queries[direction], ranked.tolist(), strict=True)
+        query | {"direction": direction, "rank": rank}
+        for direction, queries in (("caption to image", by_caption), ("image to caption", by_image))
+        for query, rank in zip(queries, found[direction].tolist(), strict=True)
     ]
 
 
@@ -109,6 +106,12 @@ def right(records: Sequence[Record]) -> dict[str, np.ndarray]:
     return {f"R@{k}": rank <= k for k in KS}
 
 
+def chance(record: Record) -> dict[str, float]:
+    """Chance that one of the ``own`` true answers is among the first k of a random order of ``pool``."""
+    pool, own = record["pool"], record["own"]
+    return {f"R@{k}": 1 - comb(pool - own, k) / comb(pool, k) if k <= pool else 1.0 for k in KS}
+
+
 def groups(record: Record) -> list[str]:
     """By direction, and both together."""
     return [record["direction"], "both directions"]
@@ -123,7 +126,7 @@ def _benchmark(name: str, size: str, licence: str, version: str, measure: object
         size=size,
         ties="against the model",
         version=version,
-        chance={"R@1": None, "R@5": None, "R@10": None},
+        chance=chance,
         measure=measure,  # type: ignore[arg-type]
         right=right,
         groups=groups,

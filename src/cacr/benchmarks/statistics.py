@@ -76,6 +76,9 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
         return Estimate(float(x.mean()), math.nan, math.nan, n, method="one cluster")
     sums = np.bincount(member, weights=x - x.mean())
     error = math.sqrt((sums**2).sum() * groups / (groups - 1)) / n
+    if error == 0:  # Wilson's interval has a width even then; the clusters are what was drawn
+        low, high = proportion_confint(groups * x.mean(), groups, alpha=1 - level, method="wilson")
+        return Estimate(float(x.mean()), float(low), float(high), n, method="wilson over clusters")
     return _student(x.mean(), error, groups - 1, n, 1, level, "clustered", bounded=True)
 
 
@@ -157,6 +160,6 @@ def _student(
     certain = freedom <= 0 or error == 0  # outcomes without variation say nothing of how they might vary
     reach = math.nan if certain else float(stats.t.ppf((1 + level) / 2, freedom)) * error
     low, high = float(mean) - reach, float(mean) + reach
-    if bounded:
+    if bounded and not math.isnan(reach):
         low, high = max(0.0, low), min(1.0, high)
     return Estimate(float(mean), low, high, n, seeds, method)

@@ -70,9 +70,7 @@ def _tables(results: dict[str, Any]) -> list[Table]:
             shown.add_row(arm, *(_lines(text(column[key].get(arm))) for column in results.values()))
     ns = [next(iter(column["scores"].values())) for column in results.values()]
     seeds = max(score["seeds"] for column in results.values() for score in column["scores"].values())
-    scores.add_row(
-        "chance", *("-" if c["chance"] is None else f"{100 * c['chance']:.1f}" for c in results.values())
-    )
+    scores.add_row("chance", *(f"{100 * c['chance']:.1f}" for c in results.values()))
     scores.caption = f"{seeds} seeds an arm; n = {', '.join(str(score['n']) for score in ns)} examples"
     return [scores, changes]
 

@@ -45,13 +45,12 @@ def score_table(title: str, rows: Iterable[Row]) -> Table:
         shown.add_column(name, justify="left" if name in ("group", "metric") else "right")
     last = None
     for row in rows:
-        chance = "-" if row.chance is None else f"{100 * row.chance:.1f}"
         shown.add_row(
             "" if row.group == last else row.group,
             row.metric,
             percent(row.estimate),
             str(row.estimate.n),
-            chance,
+            f"{100 * row.chance:.1f}",
         )
         last = row.group
     return shown

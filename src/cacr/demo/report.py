@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cacr.benchmarks import BENCHMARKS, Estimate, crossed, paired_difference
+from cacr.benchmarks import BENCHMARKS, Estimate, chance_of, crossed, paired_difference
 from cacr.benchmarks.records import read_records
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_pair
@@ -35,11 +35,6 @@ class Measure:
     group: str
     metric: str
 
-    @property
-    def chance(self) -> float | None:
-        """What a random scorer gets."""
-        return BENCHMARKS[self.benchmark].chance.get(self.metric)
-
 
 MEASURES = (
     Measure("relation group", "scenes", "relation", "group"),
@@ -51,14 +46,17 @@ BASELINE = "none"
 
 Outcomes = dict[str, dict[str, NDArray[np.bool_]]]
 """Measure -> arm -> [seed, example]."""
+Chances = dict[str, float]
+"""Measure -> what a random scorer gets."""
 
 
-def outcomes_of(jobs: Sequence[Job]) -> Outcomes:
-    """Outcomes of the finished jobs; arms keep the seeds that all of them have."""
+def outcomes_of(jobs: Sequence[Job]) -> tuple[Outcomes, Chances]:
+    """Outcomes of the finished jobs, and chance levels; arms keep the seeds that all of them have."""
     seeds = {arm: {job.seed for job in jobs if job.arm == arm} for arm in ARMS}
     arms = [arm for arm in ARMS if seeds[arm]]
     shared = set.intersection(*(seeds[arm] for arm in arms)) if arms else set()
     found: Outcomes = {measure.title: {} for measure in MEASURES}
+    chances: Chances = {}
     for job in jobs:
         if job.arm != START and job.seed not in shared:
             continue
@@ -67,18 +65,21 @@ def outcomes_of(jobs: Sequence[Job]) -> Outcomes:
             benchmark, rows = BENCHMARKS[measure.benchmark], records[measure.benchmark]
             member = [measure.group in benchmark.groups(record) for record in rows]
             right = benchmark.right(rows)[measure.metric][member]
+            if measure.title not in chances:
+                theirs = [row for row, counts in zip(rows, member, strict=True) if counts]
+                chances[measure.title] = chance_of(benchmark, theirs, measure.metric)
             known = found[measure.title]
             known[job.arm] = np.vstack([known[job.arm], right]) if job.arm in known else right[None]
-    return found
+    return found, chances
 
 
-def results(outcomes: Outcomes) -> dict[str, Any]:
+def results(outcomes: Outcomes, chances: Chances) -> dict[str, Any]:
     """Scores of every arm and paired differences from the baseline, as plain numbers (fractions)."""
     table: dict[str, Any] = {}
     for measure in MEASURES:
         by_arm = outcomes[measure.title]
         table[measure.title] = {
-            "chance": measure.chance,
+            "chance": chances[measure.title],
             "scores": {arm: crossed(right).to_json() for arm, right in by_arm.items()},
             "difference from none": {
                 arm: _difference(paired_difference(right, by_arm[BASELINE]))
@@ -159,10 +160,10 @@ def write_report(config: DemoConfig, jobs: Sequence[Job], planned: int, command:
     """
     out = config.out
     assert out is not None
-    outcomes = outcomes_of(jobs)
+    outcomes, chances = outcomes_of(jobs)
     if not any(arm != START for arms in outcomes.values() for arm in arms):
         raise ValueError(f"no run has finished in {out}, so there is nothing to report; go on with --resume")
-    table = results(outcomes)
+    table = results(outcomes, chances)
     (out / "results.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     (out / "table.md").write_text(markdown(table), encoding="utf-8")
     _figures(out / "figures", table, jobs)

@@ -14,13 +14,13 @@ Scored = tuple[float, float, float]
 
 
 def scores_plot(
-    scores: Mapping[str, Mapping[str, Scored]], chance: Mapping[str, float | None], title: str = ""
+    scores: Mapping[str, Mapping[str, Scored]], chance: Mapping[str, float], title: str = ""
 ) -> Figure:
     """A panel per metric, a dot with its interval per method, and a dashed line at chance.
 
     Args:
         scores: Metric -> method -> (value, low, high), fractions.
-        chance: Metric -> chance level or None.
+        chance: Metric -> chance level.
         title: Above all.
     """
     methods = list(next(iter(scores.values())))
@@ -34,7 +34,7 @@ def scores_plot(
             color = COLORS[row % len(COLORS)]
             panel.plot([low, high], [row, row], color=color, lw=2, alpha=0.55, solid_capstyle="round")
             panel.plot([value], [row], "o", color=color, ms=6)
-        if chance.get(metric) is not None:
+        if metric in chance:
             panel.axvline(chance[metric], color="0.5", lw=1, ls="--")
             panel.text(chance[metric], -0.75, " chance", fontsize=7, color="0.4", va="center")
         panel.set_title(metric, fontsize=9)

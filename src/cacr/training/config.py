@@ -86,6 +86,8 @@ class TrainConfig:
     """New model: encoder layers."""
     heads: int = 4
     """New model: attention heads."""
+    dropout: float = 0.1
+    """New model: of hidden states and attention, 0-1."""
 
     def __post_init__(self) -> None:
         for what, given, known in (

@@ -125,6 +125,9 @@ def new_model(
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
             intermediate_size=4 * config.hidden,
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+            initializer_range=config.hidden**-0.5,  # BERT's 0.02 leaves a narrow model without a signal
             max_position_embeddings=processor.max_text_length,
             region_dim=pairs.picture(0).regions.features.shape[1],
             pad_token_id=tokens.pad_token_id,

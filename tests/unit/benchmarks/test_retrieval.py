@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cacr.benchmarks.retrieval import KS, measure, ranks, right
+from cacr.benchmarks.retrieval import KS, chance, measure, ranks, right
 
 
 def test_the_true_answer_ranks_first_when_it_scores_highest():
@@ -64,3 +64,11 @@ def test_every_query_of_both_directions_leaves_a_record():
     outcomes = right(records)
     assert not outcomes["R@1"].any()
     assert set(outcomes) == {f"R@{k}" for k in KS}
+
+
+def test_chance_is_what_a_random_order_gets():
+    record = {"pool": 10, "own": 3}
+    g = torch.Generator().manual_seed(3)
+    for k in KS:
+        hits = [bool((torch.randperm(10, generator=g)[:k] < 3).any()) for _ in range(4000)]
+        assert chance(record)[f"R@{k}"] == pytest.approx(sum(hits) / 4000, abs=0.025)

@@ -106,3 +106,9 @@ def test_a_perfect_score_of_all_seeds_still_has_an_interval():
     estimate = crossed(np.ones((3, 20)))
     assert estimate.value == 1
     assert 0.8 < estimate.low < 0.9
+
+
+def test_clusters_without_variation_still_have_an_interval():
+    estimate = proportion([True] * 40, clusters=[i // 5 for i in range(40)])
+    assert estimate.value == 1
+    assert 0.6 < estimate.low < 0.75  # 8 clusters, not 40 examples
