@@ -1,0 +1,276 @@
+"""What people do, from the first command to the last: the demo, a run of one's own, photographs, figures, the docs."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from cacr.benchmarks.records import read_records
+
+ROOT = Path(__file__).parents[2]
+CACR = [sys.executable, "-m", "cacr"]
+
+
+def run(*arguments, cwd, expect=0):
+    done = subprocess.run([*CACR, *map(str, arguments)], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout
+
+
+SMALL = [
+    "--steps",
+    "8",
+    "--candidates",
+    "5",
+    "--negatives",
+    "2",
+    "--scenes",
+    "40",
+    "--save-every",
+    "2",
+    "--warmup",
+    "1",
+]
+
+
+def test_the_demo_leaves_a_report_that_can_be_remade(tmp_path):
+    out = run(
+        "demo",
+        "--out",
+        "d",
+        "--seeds",
+        "2",
+        "--steps",
+        "4",
+        "--examples",
+        "20",
+        "--gallery",
+        "8",
+        cwd=tmp_path,
+    )
+    assert "relation" in out
+    folder = tmp_path / "d"
+    results = json.loads((folder / "results.json").read_text())
+    for column in results.values():
+        assert set(column["scores"]) == {"start", "none", "IAIS", "CACR", "CACR rows", "flat"}
+        for score in column["scores"].values():
+            assert score["n"] > 0
+            assert score["low"] <= score["value"] <= score["high"]
+        assert all(
+            d["seeds"] == 2 and d["verdict"] in ("resolved", "not resolved")
+            for d in column["difference from none"].values()
+        )
+    readme = (folder / "README.md").read_text()
+    for link in re.findall(r"\]\((figures/[^)]+)\)", readme):
+        with Image.open(folder / link) as picture:
+            assert min(picture.size) > 200
+    again = run("rescore", "d/arms/CACR-seed-0/records", cwd=tmp_path)
+    assert "group match" in again
+    assert "McNemar" in run(
+        "compare", "d/arms/CACR-seed-0/records", "d/arms/none-seed-0/records", cwd=tmp_path
+    )
+    unfinished = folder / "arms" / "flat-seed-1" / "records" / "scenes.jsonl"
+    unfinished.unlink()
+    run(
+        "demo",
+        "--out",
+        "d",
+        "--seeds",
+        "2",
+        "--steps",
+        "4",
+        "--examples",
+        "20",
+        "--gallery",
+        "8",
+        "--resume",
+        cwd=tmp_path,
+    )
+    assert unfinished.is_file()
+
+
+def test_ctrl_c_leaves_a_partial_report(tmp_path):
+    arguments = ["demo", "--out", "d", "--seeds", "9", "--steps", "6", "--examples", "8", "--gallery", "4"]
+    process = subprocess.Popen(
+        [*CACR, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 120
+    finished = tmp_path / "d" / "arms" / "flat-seed-0" / "records" / "scenes-retrieval.jsonl"
+    while not finished.is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Partial:" in (tmp_path / "d" / "README.md").read_text()
+    assert json.loads((tmp_path / "d" / "results.json").read_text())
+    assert "Traceback" not in said
+
+
+def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some(tmp_path):
+    run("eval", "scenes-start", "scenes", "scenes-retrieval", "--seed", "2", "--out", "start", cwd=tmp_path)
+    run("train", "scenes", "--out", "run", "--steps", "120", "--warmup", "12", cwd=tmp_path)
+    run("eval", "run/model", "scenes", "--seed", "2", "--out", "tuned", cwd=tmp_path)
+    before, after = read_records(tmp_path / "start"), read_records(tmp_path / "tuned")
+
+    def share(records, metric):
+        from cacr.benchmarks.scenes import right
+
+        relations = [record for record in records["scenes"] if record["tag"] != "attribute"]
+        return right(relations)[metric].mean()
+
+    assert np.mean([record["rank"] == 1 for record in before["scenes-retrieval"]]) > 0.75
+    assert share(before, "group") < 0.22
+    assert share(after, "group match") >= share(before, "group match") + 0.05
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["language"] < lines[0]["language"]
+
+
+def test_a_run_killed_in_the_middle_ends_with_the_same_weights(tmp_path):
+    run("train", "scenes", "--out", "whole", *SMALL, cwd=tmp_path)
+    process = subprocess.Popen(
+        [*CACR, "train", "scenes", "--out", "killed", *SMALL, "--steps", "8"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    while not list((tmp_path / "killed").glob("checkpoints/*/complete")) and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "model").exists(), "it finished before it could be killed"
+    run("train", "scenes", "--out", "killed", *SMALL, "--resume", cwd=tmp_path)
+    whole, killed = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "killed")
+    )
+    assert whole.keys() == killed.keys()
+    for name in whole:
+        assert torch.equal(whole[name], killed[name]), name
+
+
+def test_photographs_are_learned_by_heart(tmp_path, reference_data):
+    subprocess.run(
+        [sys.executable, ROOT / "examples" / "photographs.py", reference_data / "real", tmp_path / "photos"],
+        check=True,
+    )
+    run("train", "photographs", "--data", "photos", "--out", "run", cwd=tmp_path)
+    run("eval", "run/model", "retrieval", "--data", "photos", "--out", "scores", cwd=tmp_path)
+    records = read_records(tmp_path / "scores")["retrieval"]
+    assert len(records) == 48
+    assert all(record["rank"] == 1 for record in records)
+    run(
+        "explore",
+        "run/model",
+        "--data",
+        "photos",
+        "--image",
+        "COCO_val2014_000000399879.jpg",
+        "--out",
+        "figures",
+        cwd=tmp_path,
+    )
+    for name in ("tokens.png", "regions.png"):
+        with Image.open(tmp_path / "figures" / name) as picture:
+            assert min(picture.size) > 300
+
+
+def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
+    """Seeded pictures and features in the documented layout; the real ones need the reference data."""
+    from cacr.regions import Regions, write_features
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    g = torch.Generator().manual_seed(0)
+    regions = {}
+    with (photos / "captions.jsonl").open("w") as file:
+        for index, thing in enumerate(("dog", "cat", "cup", "car")):
+            Image.new("RGB", (60, 40), ("red", "green", "blue", "white")[index]).save(photos / f"{thing}.png")
+            corners = torch.rand(5, 2, generator=g) * 20
+            boxes = torch.cat([corners, corners + 15], 1)
+            regions[thing] = Regions.from_pixels(torch.randn(5, 12, generator=g), boxes, (60, 40))
+            file.write(
+                json.dumps({"image": f"{thing}.png", "captions": [f"a {thing} stands", f"one {thing}"]})
+                + "\n"
+            )
+    write_features(photos / "features.safetensors", regions)
+    run(
+        "train",
+        "photographs",
+        "--data",
+        "photos",
+        "--out",
+        "run",
+        "--steps",
+        "3",
+        "--candidates",
+        "3",
+        "--negatives",
+        "2",
+        cwd=tmp_path,
+    )
+    shown = run("eval", "run/model", "retrieval", "--data", "photos", "--json", cwd=tmp_path)
+    assert json.loads(shown)["retrieval"][0]["n"] == 8
+    run(
+        "explore",
+        "run/model",
+        "--data",
+        "photos",
+        "--image",
+        "cup.png",
+        "--cross",
+        "vl",
+        "--out",
+        "figures",
+        cwd=tmp_path,
+    )
+    run("features", "photos/features.safetensors", "-o", "again.safetensors", cwd=tmp_path)
+    said = subprocess.run(
+        [*CACR, "eval", "run/model", "scenes", "--out", "no"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert said.returncode == 1
+    assert "features of 40 numbers per region" in " ".join(said.stderr.split())
+
+
+def test_an_original_checkpoint_becomes_a_folder(tmp_path, data):
+    run("convert", data / "uniter_tiny.pt", "uniter", "--config", data / "uniter_tiny.json", cwd=tmp_path)
+    assert (tmp_path / "uniter" / "model.safetensors").is_file()
+    said = run("convert", data / "uniter_tiny.pt", "uniter", cwd=tmp_path, expect=1)
+    assert "Traceback" not in said
+
+
+PYTHON_BLOCKS = [
+    pytest.param(block, id=f"{path.name}-{index}")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for index, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.S))
+]
+
+
+@pytest.mark.parametrize("block", PYTHON_BLOCKS)
+def test_every_python_block_of_the_docs_runs(block, tmp_path):
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_of_the_docs_exists():
+    from cacr.cli import COMMANDS
+    from cacr.recipes import recipe_names
+
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for command in re.findall(r"(?:^    |`)cacr ([a-z]+)", path.read_text(), flags=re.M):
+            assert command in COMMANDS, f"{path.name}: cacr {command}"
+        for recipe in re.findall(r"cacr train ([a-z-]+) ", path.read_text()):
+            assert recipe in recipe_names(), f"{path.name}: cacr train {recipe}"
+
+
+def test_every_link_of_the_docs_leads_somewhere():
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            if not link.startswith("http"):
+                assert (path.parent / link).exists(), f"{path.name}: {link}"
