@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from cacr.cli.show import console
 
@@ -18,7 +21,7 @@ def explore(
     caption: str | None = None,
     layer: int = -1,
     cross: str = "lv",
-    words: list[str] | None = None,
+    words: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
 ) -> int:
     """Draw the attention between a caption and a picture: the paper's Figures 4 and 5.
 

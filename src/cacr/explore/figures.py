@@ -178,13 +178,15 @@ def regions_figure(pair: PairAttention) -> Figure:
     line = pair.image.height / 22
     for region, names in labels.items():
         _box(panel, pair.boxes[region], BLUE)
-        x, y = (float(v) for v in pair.boxes[region, :2])
+        x1, y, x2, _ = pair.boxes[region].tolist()
+        right = x1 > 0.6 * pair.image.width  # a label from the left edge would leave the picture
+        x = x2 if right else x1
         while any(
             abs(x - other_x) < pair.image.width / 4 and abs(y - other_y) < line for other_x, other_y in placed
         ):
             y += line
         placed.append((x, y))
-        _label(panel, x, y, ", ".join(names), BLUE, size=8)
+        _label(panel, x, y, ", ".join(names), BLUE, size=8, right=right)
     figure.suptitle(" ".join(pair.words), fontsize=10)
     panel.set_title("boxes labelled with the words that attend to them most", fontsize=8, color="0.3")
     return figure
@@ -209,7 +211,7 @@ def _box(panel: Axes, box: Tensor, color: str, value: float | None = None) -> No
         _label(panel, x1, y1, f"{value:.2f}", color, size=6)
 
 
-def _label(panel: Axes, x: float, y: float, text: str, color: str, size: int) -> None:
+def _label(panel: Axes, x: float, y: float, text: str, color: str, size: int, right: bool = False) -> None:
     panel.text(
         x,
         y,
@@ -217,7 +219,7 @@ def _label(panel: Axes, x: float, y: float, text: str, color: str, size: int) ->
         fontsize=size,
         color="white",
         va="top",
-        ha="left",
+        ha="right" if right else "left",
         bbox={"facecolor": color, "edgecolor": "none", "pad": 1.2, "alpha": 0.9},
         clip_on=True,
     )
