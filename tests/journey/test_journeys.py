@@ -28,7 +28,7 @@ def run(*arguments, cwd, expect=0):
 
 SMALL = [
     "--steps",
-    "8",
+    "40",
     "--candidates",
     "5",
     "--negatives",
@@ -137,15 +137,15 @@ def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some
 def test_a_run_killed_in_the_middle_ends_with_the_same_weights(tmp_path):
     run("train", "scenes", "--out", "whole", *SMALL, cwd=tmp_path)
     process = subprocess.Popen(
-        [*CACR, "train", "scenes", "--out", "killed", *SMALL, "--steps", "8"],
+        [*CACR, "train", "scenes", "--out", "killed", *SMALL],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
     )
     while not list((tmp_path / "killed").glob("checkpoints/*/complete")) and process.poll() is None:
         time.sleep(0.002)
     process.kill()
-    process.wait()
-    assert not (tmp_path / "killed" / "model").exists(), "it finished before it could be killed"
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert not (tmp_path / "killed" / "model").exists()
     run("train", "scenes", "--out", "killed", *SMALL, "--resume", cwd=tmp_path)
     whole, killed = (
         load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "killed")

@@ -68,8 +68,7 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
     if clusters is None or len(set(np.asarray(clusters).tolist())) == n:
-        low, high = proportion_confint(int(x.sum()), n, alpha=1 - level, method="wilson")
-        return Estimate(float(x.mean()), float(low), float(high), n)
+        return _wilson(x.mean(), n, n, level, "wilson")
     _, member = np.unique(np.asarray(clusters), return_inverse=True)
     groups = int(member.max()) + 1
     if groups < 2:
@@ -77,8 +76,7 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
     sums = np.bincount(member, weights=x - x.mean())
     error = math.sqrt((sums**2).sum() * groups / (groups - 1)) / n
     if error == 0:  # Wilson's interval has a width even then; the clusters are what was drawn
-        low, high = proportion_confint(groups * x.mean(), groups, alpha=1 - level, method="wilson")
-        return Estimate(float(x.mean()), float(low), float(high), n, method="wilson over clusters")
+        return _wilson(x.mean(), groups, n, level, "wilson over clusters")
     return _student(x.mean(), error, groups - 1, n, 1, level, "clustered", bounded=True)
 
 
@@ -130,6 +128,12 @@ def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
     a, b = np.asarray(ours, dtype=bool).ravel(), np.asarray(theirs, dtype=bool).ravel()
     cells = [[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]]
     return float(mcnemar(cells, exact=True).pvalue)
+
+
+def _wilson(mean: float, drawn: int, n: int, level: float, method: str) -> Estimate:
+    low, high = proportion_confint(mean * drawn, drawn, alpha=1 - level, method="wilson")
+    value = float(mean)
+    return Estimate(value, min(value, float(low)), max(value, float(high)), n, method=method)
 
 
 def _table(outcomes: ArrayLike) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from cacr.benchmarks import Row
 from cacr.benchmarks.statistics import Estimate
 
 console = Console()
+_beside = Console(stderr=True)  # progress is no result: a pipe gets the results alone
 logging.disable_progress_bar()  # ours tells more
 
 
@@ -25,7 +26,7 @@ def bar() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=console,
+        console=_beside,
     )
 
 
