@@ -35,6 +35,7 @@ class AttentionBlocks:
         vv: Regions to regions, [batch, (head,) region, region].
         text_mask: [batch, text], True where a token counts.
         region_mask: [batch, region], True where a region counts.
+        space: What the blocks hold, "probabilities" or "scores"; losses defined on one refuse the other.
 
     Raises:
         ValueError: A shape does not fit the masks, or an example has no real token or no real region.
@@ -54,8 +55,11 @@ class AttentionBlocks:
     vv: Tensor
     text_mask: Tensor
     region_mask: Tensor
+    space: str = "probabilities"
 
     def __post_init__(self) -> None:
+        if self.space not in SPACES:
+            raise ValueError(unknown("space", self.space, SPACES))
         for name, mask in (("text_mask", self.text_mask), ("region_mask", self.region_mask)):
             _check_mask(name, mask)
         batch, text = self.text_mask.shape
@@ -68,7 +72,14 @@ class AttentionBlocks:
             rows, columns = sides[name[0]], sides[name[1]]
             _check_block(name, block, batch, rows, columns)
             object.__setattr__(self, name, at_least_float32(block))
-        heads = {block.shape[1:-2] for block in (self.ll, self.lv, self.vl, self.vv) if block is not None}
+        given = [block for block in (self.ll, self.lv, self.vl, self.vv) if block is not None]
+        kinds = {f"{block.dtype} on {block.device}" for block in given}
+        places = {str(tensor.device) for tensor in (*given, self.text_mask, self.region_mask)}
+        if len(kinds) > 1 or len(places) > 1:
+            raise ValueError(
+                f"the blocks and masks are {', '.join(sorted(kinds | places))}; expected one kind on one device"
+            )
+        heads = {block.shape[1:-2] for block in given}
         if len(heads) > 1:
             raise ValueError(
                 f"the blocks differ in their head axes: {sorted(map(tuple, heads))}; give all or none"
@@ -148,6 +159,7 @@ class AttentionBlocks:
                 block("v", "v"),
                 sides["l"][2],
                 sides["v"][2],
+                space,
             )
 
     @classmethod
@@ -226,8 +238,10 @@ def _check_mask(name: str, mask: Tensor) -> None:
         raise TypeError(
             f"{name} is {given}; expected a boolean tensor, True where a position counts: mask.bool()"
         )
-    if mask.ndim != 2:
-        raise ValueError(f"{name} has shape {tuple(mask.shape)}; expected two axes, [batch, positions]")
+    if mask.ndim != 2 or mask.shape[0] == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)}; expected [batch, positions], one example or more"
+        )
 
 
 def _check_block(

@@ -48,6 +48,7 @@ class QueryKeyCapture:
         self._kept: dict[str, Tensor] = {}
 
     def __enter__(self) -> QueryKeyCapture:
+        self._kept = {}
         # Children are looked up at every entry: wrappers put there since (LoRA) would else be missed silently.
         for name in ("query", "key"):
             child = getattr(self._module, name)

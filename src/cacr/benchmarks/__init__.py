@@ -4,7 +4,7 @@ Add a benchmark: one file with its ``Benchmark``, one line here, one test file.
 """
 
 from cacr.benchmarks import retrieval, winoground
-from cacr.benchmarks.benchmark import Benchmark, Row, chance_of, table
+from cacr.benchmarks.benchmark import Benchmark, Row, chance_of, clusters_of, table
 from cacr.benchmarks.retrieval import RETRIEVAL, SCENES_RETRIEVAL
 from cacr.benchmarks.scenes import SCENES
 from cacr.benchmarks.statistics import Estimate, crossed, paired_difference, proportion
@@ -18,6 +18,7 @@ __all__ = [
     "Estimate",
     "Row",
     "chance_of",
+    "clusters_of",
     "crossed",
     "paired_difference",
     "proportion",

@@ -24,10 +24,16 @@ class Options:
     """Folder of the benchmark's files, where it is not embedded."""
     features: Path | None = None
     """Region features for the pictures."""
+    split: str | None = None
+    """Only this part of a folder."""
     n: int | None = None
-    """Only the first examples; all if None."""
+    """Only the first examples of the embedded world; all if None."""
     seed: int | None = None
     """Album of the embedded world; the test album if None."""
+
+    def __post_init__(self) -> None:
+        if self.n is not None and self.n < 1:
+            raise ValueError(f"n is {self.n}; expected 1 example or more")
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,11 @@ class Row:
     chance: float
 
 
+def clusters_of(records: Sequence[Record]) -> np.ndarray:
+    """What each example shares with others: its picture, or nothing."""
+    return np.array([record.get("cluster", record["example"]) for record in records])
+
+
 def chance_of(benchmark: Benchmark, records: Sequence[Record], metric: str) -> float:
     """What a random scorer gets on these examples."""
     return float(np.mean([benchmark.chance(record)[metric] for record in records]))
@@ -75,13 +86,13 @@ def table(benchmark: Benchmark, records: Sequence[Record]) -> list[Row]:
             members.setdefault(group, []).append(index)
     rows = []
     for group, indices in members.items():
-        clusters = [records[i].get("cluster", records[i]["example"]) for i in indices]
+        clusters = clusters_of([records[i] for i in indices])
         for metric, right in outcomes.items():
             rows.append(
                 Row(
                     group,
                     metric,
-                    proportion(right[indices], np.array(clusters)),
+                    proportion(right[indices], clusters),
                     chance_of(benchmark, [records[i] for i in indices], metric),
                 )
             )

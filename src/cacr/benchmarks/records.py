@@ -14,6 +14,13 @@ from typing import Any
 from cacr.benchmarks.benchmark import Benchmark, Record, chance_of
 from cacr.data import Scorer
 
+NEEDED = {
+    "scenes": {"example", "tag", "match"},
+    "scenes-retrieval": {"example", "direction", "rank", "pool"},
+    "retrieval": {"example", "direction", "rank", "pool"},
+}
+"""What a record of each benchmark must have."""
+
 
 def write_records(
     out: Path, benchmark: Benchmark, records: Sequence[Record], scorer: Scorer, environment: dict[str, Any]
@@ -56,8 +63,12 @@ def read_records(folder: Path) -> dict[str, list[Record]]:
         records = []
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number} is not JSON ({error}); measure again") from error
+                record = json.loads(line)
+                missing = NEEDED.get(path.stem, {"example"}) - record.keys()
+            except (ValueError, AttributeError) as error:
+                raise ValueError(f"{path}, line {number} is no record ({error}); measure again") from error
+            if missing:
+                raise ValueError(f"{path}, line {number} has no {', '.join(sorted(missing))}; measure again")
+            records.append(record)
         found[path.stem] = records
     return found

@@ -97,7 +97,9 @@ def measure_folder(scorer: Scorer, options: Options) -> list[Record]:
         raise ValueError(
             "the benchmark retrieval needs a folder of captioned pictures: --data FOLDER (docs/data.md)"
         )
-    return measure(scorer, PhotoFolder(options.data, options.features))
+    if options.n is not None:
+        raise ValueError("n counts scenes of the embedded world; for a folder give a split: --split NAME")
+    return measure(scorer, PhotoFolder(options.data, options.features, options.split))
 
 
 def right(records: Sequence[Record]) -> dict[str, np.ndarray]:
@@ -108,7 +110,7 @@ def right(records: Sequence[Record]) -> dict[str, np.ndarray]:
 
 def chance(record: Record) -> dict[str, float]:
     """Chance that one of the ``own`` true answers is among the first k of a random order of ``pool``."""
-    pool, own = record["pool"], record["own"]
+    pool, own = record["pool"], record.get("own", 1)
     return {f"R@{k}": 1 - comb(pool - own, k) / comb(pool, k) if k <= pool else 1.0 for k in KS}
 
 

@@ -5,8 +5,8 @@ chance are then crossed: the seeds and the examples. Their variances add (Camero
 
     Var(mean) = Var_by_seeds + Var_by_examples − Var_of_cells / cells,     floored at the larger of the first two
 
-and the interval is Student's with the degrees of freedom of the source that dominates, never more.
-The numerics are scipy's and statsmodels'.
+and the interval is Student's with Satterthwaite's degrees of freedom. Examples that share a picture are averaged first
+(``clusters``): they are one draw. The numerics are scipy's and statsmodels'.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95
+TINY = 1e-12
+"""A standard error below this is none: all outcomes are equal up to rounding."""
 
 
 @dataclass(frozen=True)
@@ -75,31 +77,35 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
         return Estimate(float(x.mean()), math.nan, math.nan, n, method="one cluster")
     sums = np.bincount(member, weights=x - x.mean())
     error = math.sqrt((sums**2).sum() * groups / (groups - 1)) / n
-    if error == 0:  # Wilson's interval has a width even then; the clusters are what was drawn
+    if error < TINY:  # Wilson's interval has a width even then; the clusters are what was drawn
         return _wilson(x.mean(), groups, n, level, "wilson over clusters")
     return _student(x.mean(), error, groups - 1, n, 1, level, "clustered", bounded=True)
 
 
-def crossed(right: ArrayLike, level: float = LEVEL) -> Estimate:
+def crossed(right: ArrayLike, clusters: ArrayLike | None = None, level: float = LEVEL) -> Estimate:
     """The mean outcome of a method trained with several seeds, over the same examples.
 
     Args:
         right: [seed, example].
+        clusters: A label per example where examples share a picture or another source.
         level: Of confidence, 0-1.
     """
     x = _table(right)
-    if x.shape[0] == 1 or (x == x.flat[0]).all():  # one seed, or no variation: Wilson's never has zero width
-        one = proportion(x[0], level=level)
+    if x.shape[0] == 1 or np.ptp(x) < TINY:  # one seed, or no variation: Wilson's never has zero width
+        one = proportion(x[0], clusters, level)
         return Estimate(one.value, one.low, one.high, one.n, x.shape[0], one.method)
-    return _crossed(x, level, bounded=True)
+    return _crossed(x, clusters, level, bounded=True)
 
 
-def paired_difference(ours: ArrayLike, theirs: ArrayLike, level: float = LEVEL) -> Estimate:
+def paired_difference(
+    ours: ArrayLike, theirs: ArrayLike, clusters: ArrayLike | None = None, level: float = LEVEL
+) -> Estimate:
     """Mean of ours − theirs, seed by seed and example by example.
 
     Args:
         ours: [seed, example] or [example].
         theirs: The same seeds and examples.
+        clusters: A label per example where examples share a picture or another source.
         level: Of confidence, 0-1.
 
     Raises:
@@ -115,7 +121,7 @@ def paired_difference(ours: ArrayLike, theirs: ArrayLike, level: float = LEVEL) 
         raise ValueError(
             f"outcomes have shapes {a.shape} and {b.shape}; expected the same [seed, example] for both"
         )
-    return _crossed(a - b, level, bounded=False)
+    return _crossed(a - b, clusters, level, bounded=False)
 
 
 def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
@@ -143,25 +149,35 @@ def _table(outcomes: ArrayLike) -> NDArray[np.float64]:
     return x
 
 
-def _crossed(x: NDArray[np.float64], level: float, bounded: bool) -> Estimate:
-    seeds, n = x.shape
+def _crossed(x: NDArray[np.float64], clusters: ArrayLike | None, level: float, bounded: bool) -> Estimate:
+    examples = x.shape[1]
     mean = x.mean()
+    if clusters is not None:
+        x = _by_cluster(x, clusters)
+    seeds, n = x.shape
     by_seed = x.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
     by_example = x.mean(0).var(ddof=1) / n if n > 1 else math.nan
-    rest = x - x.mean(1, keepdims=True) - x.mean(0, keepdims=True) + mean
+    rest = x - x.mean(1, keepdims=True) - x.mean(0, keepdims=True) + x.mean()
     of_cells = (rest**2).sum() / max(1, (seeds - 1) * (n - 1)) / x.size if seeds > 1 else 0.0
     variance = max(by_seed + by_example - of_cells, by_seed, by_example)
     freedom = n - 1
     if seeds > 1 and variance > 0:  # Satterthwaite, with each source's own freedom
         freedom = variance**2 / (by_seed**2 / (seeds - 1) + (variance - by_seed) ** 2 / (n - 1))
     method = "crossed seeds and examples" if seeds > 1 else "paired over examples"
-    return _student(mean, math.sqrt(variance), freedom, n, seeds, level, method, bounded)
+    return _student(mean, math.sqrt(variance), freedom, examples, seeds, level, method, bounded)
+
+
+def _by_cluster(x: NDArray[np.float64], clusters: ArrayLike) -> NDArray[np.float64]:
+    """Sums per cluster, scaled so that their mean is the mean over examples whatever the clusters' sizes."""
+    _, member = np.unique(np.asarray(clusters), return_inverse=True)
+    groups = int(member.max()) + 1
+    return np.stack([np.bincount(member, weights=row, minlength=groups) for row in x]) * groups / x.shape[1]
 
 
 def _student(
     mean: float, error: float, freedom: float, n: int, seeds: int, level: float, method: str, bounded: bool
 ) -> Estimate:
-    certain = freedom <= 0 or error == 0  # outcomes without variation say nothing of how they might vary
+    certain = freedom <= 0 or error < TINY  # outcomes without variation say nothing of how they might vary
     reach = math.nan if certain else float(stats.t.ppf((1 + level) / 2, freedom)) * error
     low, high = float(mean) - reach, float(mean) + reach
     if bounded and not math.isnan(reach):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 from cyclopts import App
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. A mistake of the user's ends with a sentence, not with a traceback."""
     try:
         return app()(list(sys.argv[1:] if arguments is None else arguments)) or 0
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+    except (ValueError, OSError, BrokenExecutor) as error:
         from rich.console import Console
 
         console = Console(stderr=True)

@@ -25,6 +25,8 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
         config: What to run.
         resume: Go on with a stopped demo in --out.
     """
+    if resume and config.out is None:
+        raise ValueError("which demo? Name its folder: cacr demo --resume --out runs/demo-001")
     config = config.resolved()
     jobs = jobs_of(config)
     with bar() as progress:

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from cacr._messages import unknown
-from cacr.benchmarks import BENCHMARKS, paired_difference, table
+from cacr.benchmarks import BENCHMARKS, clusters_of, paired_difference, table
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.records import read_records, write_records
 from cacr.benchmarks.statistics import mcnemar_p
@@ -25,6 +25,7 @@ def evaluate(
     out: Path | None = None,
     data: Path | None = None,
     features: Path | None = None,
+    split: str | None = None,
     n: int | None = None,
     seed: int | None = None,
     json_: bool = False,
@@ -34,10 +35,11 @@ def evaluate(
     Args:
         model: A model folder (RUN/model), or scenes-start.
         benchmarks: scenes, scenes-retrieval, retrieval.
-        out: A new folder for the records; beside the model's folder, evaluation-BENCHMARKS, if not given.
+        out: A new folder for the records; evaluation-BENCHMARKS inside the model's folder, if not given.
         data: The folder of photographs for retrieval.
         features: Their features, if not inside the folder.
-        n: Only the first examples.
+        split: Only captions of this split of the folder.
+        n: Only the first examples; of the embedded world only.
         seed: Album of the embedded world; the test album if not given.
         json_: Print JSON instead of tables.
     """
@@ -54,7 +56,7 @@ def evaluate(
         with bar() as progress:
             task = progress.add_task(benchmark.name, total=None, note="pairs")
             scorer.progress = partial(progress.advance, task)
-            records = benchmark.measure(scorer, Options(data, features, n, seed))
+            records = benchmark.measure(scorer, Options(data, features, split, n, seed))
         write_records(out, benchmark, records, scorer, environment())
         rows = table(benchmark, records)
         printed[benchmark.name] = [
@@ -110,9 +112,11 @@ def compare(first: Path, second: Path, /) -> int:
             rows = np.array([group in benchmark.groups(record) for record in a])
             for metric in outcomes_a:
                 x, y = outcomes_a[metric][rows], outcomes_b[metric][rows]
-                d = paired_difference(x, y)
-                verdict = "" if d.resolved else "not resolved"
-                shown.add_row(group, metric, percent(d), f"{mcnemar_p(x, y):.3f}", str(d.n), verdict)
+                clusters = clusters_of([record for record, counts in zip(a, rows, strict=True) if counts])
+                d = paired_difference(x, y, clusters)
+                independent = len(set(clusters.tolist())) == len(clusters)
+                p = f"{mcnemar_p(x, y):.3f}" if independent else "-"
+                shown.add_row(group, metric, percent(d), p, str(d.n), "" if d.resolved else "not resolved")
         console.print(shown)
     return 0
 

@@ -46,7 +46,7 @@ def explore(
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not overwritten; give a new folder")
     scorer = open_scorer(model)
-    index = int(image) if str(image).lstrip("-").isdigit() else -1
+    index = int(image) if str(image).isdecimal() else -1
     pairs: CaptionSet = (
         SceneCaptions(SEEDS["dev"], max(1, index + 1)) if data == "scenes" else PhotoFolder(data, features)
     )

@@ -34,6 +34,9 @@ def train(
 
         model = run(config, resume=resume, progress=show)
     console.print(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
-    what = "scenes scenes-retrieval" if config.data == "scenes" else f"retrieval --data {config.data}"
+    what = "scenes scenes-retrieval"
+    if config.data != "scenes":
+        given = {"data": config.data, "features": config.features, "split": config.split}
+        what = " ".join(["retrieval", *(f"--{name} {value}" for name, value in given.items() if value)])
     console.print(f"Measure it:  cacr eval {model} {what}")
     return 0

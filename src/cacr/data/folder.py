@@ -62,6 +62,13 @@ class PhotoFolder:
         self._own = [set(captions) for captions in names.values()]
         self.store = open_features(features or self.folder / FEATURES)
         self._keys = [_key(self.store, image_id) for image_id in self.image_ids]
+        owners: dict[str | None, str] = {}
+        for image_id, key in zip(self.image_ids, self._keys, strict=True):
+            if key is not None and owners.setdefault(key, image_id) != image_id:
+                raise ValueError(
+                    f"the pictures {owners[key]} and {image_id} both mean the features named {key!r} in "
+                    f"{self.store.path}; name the features by the pictures' whole paths"
+                )
         lost = [image_id for image_id, key in zip(self.image_ids, self._keys, strict=True) if key is None]
         if lost:
             raise FileNotFoundError(

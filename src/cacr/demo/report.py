@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cacr.benchmarks import BENCHMARKS, Estimate, chance_of, crossed, paired_difference
+from cacr.benchmarks import BENCHMARKS, Estimate, chance_of, clusters_of, crossed, paired_difference
 from cacr.benchmarks.records import read_records
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_pair
@@ -44,55 +44,63 @@ MEASURES = (
 )
 BASELINE = "none"
 
-Outcomes = dict[str, dict[str, NDArray[np.bool_]]]
-"""Measure -> arm -> [seed, example]."""
-Chances = dict[str, float]
-"""Measure -> what a random scorer gets."""
+
+@dataclass
+class Column:
+    """The outcomes behind a column of the table."""
+
+    chance: float
+    clusters: NDArray[Any]
+    """What each example shares with others."""
+    arms: dict[str, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
+    """Arm -> seed -> outcome per example."""
+
+    def stack(self, arm: str, seeds: Iterable[int] | None = None) -> NDArray[np.bool_]:
+        """[seed, example] of an arm, all its seeds or some."""
+        return np.stack([self.arms[arm][seed] for seed in seeds or self.arms[arm]])
+
+    def difference(self, arm: str, other: str) -> Estimate | None:
+        """Arm − other over the seeds that both have (the start serves for all); None if they share none."""
+        if other not in self.arms:
+            return None
+        seeds = sorted(self.arms[arm] if other == START else self.arms[arm].keys() & self.arms[other].keys())
+        if not seeds:
+            return None
+        theirs = np.repeat(self.stack(START), len(seeds), 0) if other == START else self.stack(other, seeds)
+        return paired_difference(self.stack(arm, seeds), theirs, self.clusters)
 
 
-def outcomes_of(jobs: Sequence[Job]) -> tuple[Outcomes, Chances]:
-    """Outcomes of the finished jobs, and chance levels; arms keep the seeds that all of them have."""
-    seeds = {arm: {job.seed for job in jobs if job.arm == arm} for arm in ARMS}
-    arms = [arm for arm in ARMS if seeds[arm]]
-    shared = set.intersection(*(seeds[arm] for arm in arms)) if arms else set()
-    found: Outcomes = {measure.title: {} for measure in MEASURES}
-    chances: Chances = {}
+def columns_of(jobs: Sequence[Job]) -> dict[str, Column]:
+    """Outcomes of the finished jobs, by the title of the measure."""
+    found: dict[str, Column] = {}
     for job in jobs:
-        if job.arm != START and job.seed not in shared:
-            continue
         records = read_records(job.folder / "records")
         for measure in MEASURES:
-            benchmark, rows = BENCHMARKS[measure.benchmark], records[measure.benchmark]
-            member = [measure.group in benchmark.groups(record) for record in rows]
-            right = benchmark.right(rows)[measure.metric][member]
-            if measure.title not in chances:
-                theirs = [row for row, counts in zip(rows, member, strict=True) if counts]
-                chances[measure.title] = chance_of(benchmark, theirs, measure.metric)
-            known = found[measure.title]
-            known[job.arm] = np.vstack([known[job.arm], right]) if job.arm in known else right[None]
-    return found, chances
+            benchmark = BENCHMARKS[measure.benchmark]
+            rows = [row for row in records[measure.benchmark] if measure.group in benchmark.groups(row)]
+            column = found.setdefault(
+                measure.title, Column(chance_of(benchmark, rows, measure.metric), clusters_of(rows))
+            )
+            column.arms.setdefault(job.arm, {})[job.seed] = benchmark.right(rows)[measure.metric]
+    return found
 
 
-def results(outcomes: Outcomes, chances: Chances) -> dict[str, Any]:
-    """Scores of every arm and paired differences from the baseline, as plain numbers (fractions)."""
-    table: dict[str, Any] = {}
-    for measure in MEASURES:
-        by_arm = outcomes[measure.title]
-        table[measure.title] = {
-            "chance": chances[measure.title],
-            "scores": {arm: crossed(right).to_json() for arm, right in by_arm.items()},
-            "difference from none": {
-                arm: _difference(paired_difference(right, by_arm[BASELINE]))
-                for arm, right in by_arm.items()
-                if arm not in (BASELINE, START) and BASELINE in by_arm
-            },
-            "difference from start": {
-                arm: _difference(paired_difference(right, np.repeat(by_arm[START], len(right), 0)))
-                for arm, right in by_arm.items()
-                if arm != START and START in by_arm
-            },
+def results(columns: dict[str, Column]) -> dict[str, Any]:
+    """Scores of every arm and paired differences, as plain numbers (fractions)."""
+    return {
+        title: {
+            "chance": column.chance,
+            "scores": {arm: crossed(column.stack(arm), column.clusters).to_json() for arm in column.arms},
+            "difference from none": _differences(column, BASELINE),
+            "difference from start": _differences(column, START),
         }
-    return table
+        for title, column in columns.items()
+    }
+
+
+def _differences(column: Column, other: str) -> dict[str, Any]:
+    pairs = {arm: column.difference(arm, other) for arm in column.arms if arm not in (other, START)}
+    return {arm: _difference(estimate) for arm, estimate in pairs.items() if estimate is not None}
 
 
 def _difference(estimate: Estimate) -> dict[str, Any]:
@@ -160,15 +168,19 @@ def write_report(config: DemoConfig, jobs: Sequence[Job], planned: int, command:
     """
     out = config.out
     assert out is not None
-    outcomes, chances = outcomes_of(jobs)
-    if not any(arm != START for arms in outcomes.values() for arm in arms):
+    if all(job.arm == START for job in jobs):
         raise ValueError(f"no run has finished in {out}, so there is nothing to report; go on with --resume")
-    table = results(outcomes, chances)
+    table = results(columns_of(jobs))
     (out / "results.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     (out / "table.md").write_text(markdown(table), encoding="utf-8")
     _figures(out / "figures", table, jobs)
     (out / "README.md").write_text(_readme(config, jobs, planned, command, table), encoding="utf-8")
     return table
+
+
+def _shown(name: str, caption: str, out: Path) -> str:
+    made = (out / "figures" / f"{name}.png").is_file()
+    return f"\n{caption}:\n\n![{caption}](figures/{name}.png)\n" if made else ""
 
 
 def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
@@ -228,6 +240,7 @@ def _readme(
     if len(jobs) < planned:
         partial = f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n"
     album = SEEDS["test"] if config.album is None else config.album
+    out = jobs[0].out
     return f"""# Relation alignment in the embedded world
 {partial}
 A small UNITER that retrieves scenes well and takes "a red square is left of a blue circle" for its mirror image was
@@ -241,19 +254,14 @@ metrics with two chance levels. Ties are wrong. The seeds vary the fine-tuning o
 for all, so the intervals speak of this start and of scenes like these (album {album}), not of other models.
 
 ![scores](figures/scores.png)
-
-![curves](figures/curves.png)
-
+{_shown("curves", "Losses while fine-tuning", out)}
 ## Attention
 
 Before, in the last layer: the box each word attends to most in green, other high ones in red.
 
 ![start](figures/attention-start/tokens.png)
 
-After fine-tuning with CACR (the others are beside it):
-
-![CACR](figures/attention-CACR/tokens.png)
-
+{_shown("attention-CACR/tokens", "After fine-tuning with CACR (the others are beside it)", out)}
 ## Repeat it
 
     {command}

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,6 +21,7 @@ from typing import Any
 
 from cacr.recipes import recipe_path
 from cacr.training.config import TrainConfig
+from cacr.training.files import working_in, write_text_whole
 
 ARMS = {"none": "none", "IAIS": "iais-singular", "CACR": "cacr", "CACR rows": "cacr-rows", "flat": "flat"}
 """Name in the tables -> attention loss. "flat" is the control: it flattens attention and knows no other modality."""
@@ -43,7 +46,7 @@ class DemoConfig:
     full: bool = False
     """7 seeds and 1,200 steps: the study of docs/log.md, about half an hour on two cores."""
     workers: int | None = None
-    """Processes; one per core if not given."""
+    """Processes of one thread each, on the CPU; one per core if not given."""
     examples: int = 800
     """Winoground-like examples to measure on, half relation swaps and half attribute swaps."""
     gallery: int = 100
@@ -57,12 +60,17 @@ class DemoConfig:
         Raises:
             ValueError: No seeds, or too few examples.
         """
-        if self.seeds < 1 or self.examples < 2 or self.gallery < 2 or (self.workers or 1) < 1:
+        counts = (self.seeds, self.steps, self.workers, self.examples, self.gallery)
+        if any(count is not None and count < 1 for count in counts):
             raise ValueError(
-                f"seeds={self.seeds}, examples={self.examples}, gallery={self.gallery}, workers={self.workers}; "
-                "expected 1 seed or more, 2 examples or more, 2 scenes or more, 1 worker or more"
+                f"seeds={self.seeds}, examples={self.examples}, gallery={self.gallery}, workers={self.workers}, "
+                f"steps={self.steps}; expected 1 or more of each"
             )
-        chosen = replace(self, seeds=7, steps=self.steps or FULL_STEPS) if self.full else self
+        if self.full and (self.steps, self.seeds) != (None, DemoConfig.seeds):
+            raise ValueError(
+                "--full means 7 seeds and 1,200 steps; give either --full or --seeds and --steps"
+            )
+        chosen = replace(self, seeds=7, steps=FULL_STEPS) if self.full else self
         if chosen.out is None:
             taken = (Path("runs") / f"demo-{number:03d}" for number in range(1, 1000))
             chosen = replace(chosen, out=next(folder for folder in taken if not folder.exists()))
@@ -108,6 +116,7 @@ class Job:
             seed=self.seed,
             steps=self.steps,
             warmup=max(1, self.steps // 10),
+            log_every=min(10, self.steps),
             out=self.folder / "run",
         )
 
@@ -132,10 +141,15 @@ def run_demo(
 
     Raises:
         FileExistsError: The folder exists and ``resume`` is not set.
-        RuntimeError: A worker failed; its message is passed on.
+        FileNotFoundError: ``resume`` is set and there is no demo.
+        BlockingIOError: Another process is at work in the folder.
     """
     out = config.out
     assert out is not None
+    if resume and not (out / "settings.json").is_file():
+        raise FileNotFoundError(
+            f"no demo to resume in {out}: it has no settings.json. Name its folder with --out"
+        )
     if out.exists() and not resume:
         raise FileExistsError(
             f"{out} exists and is not overwritten. Go on with it by --resume, or name another --out"
@@ -148,10 +162,15 @@ def run_demo(
         "album": config.album,
     }
     _same_settings(out, settings, resume)
+    with working_in(out):
+        return _run_jobs(jobs, config, report)
+
+
+def _run_jobs(jobs: list[Job], config: DemoConfig, report: Report) -> list[Job]:
     waiting = [job for job in jobs if not job.done]
     context = multiprocessing.get_context("spawn")
     messages: Any = context.Queue()
-    workers = min(config.workers or os.cpu_count() or 1, max(1, len(waiting)))
+    workers = min(config.workers or _cores(), max(1, len(waiting)))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(messages,))
     try:
         pending: set[Future[None]] = {pool.submit(_run_job, job) for job in waiting}
@@ -179,7 +198,11 @@ def _same_settings(out: Path, settings: dict[str, Any], resume: bool) -> None:
                 f"{out} holds a demo with {then}, not {settings}; give the same options to resume it"
             )
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings) + "\n")
+    write_text_whole(path, json.dumps(settings) + "\n")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
@@ -196,6 +219,8 @@ def _start_worker(messages: Any) -> None:
     global _messages
     _messages = messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what a stop means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the world is small; many processes would crowd one GPU
     import logging
 
     import torch
@@ -205,6 +230,13 @@ def _start_worker(messages: Any) -> None:
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     logging.getLogger("accelerate").setLevel(logging.ERROR)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run_job(job: Job) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks
-from cacr.losses.divergence import log_rows, log_softmax, over_directions, symmetric_kl
+from cacr.losses.divergence import log_rows, log_softmax, needs_probabilities, over_directions, symmetric_kl
 
 NORMALIZE = ("softmax", "rows")
 ROWS = ("mean", "sum")
@@ -127,11 +127,8 @@ def cacr_loss(
         if name not in known:
             raise ValueError(unknown("choice", name, known))
     reading = replace(READINGS[variant], **{k: v for k, v in choices.items() if v is not None})
-    if reading.normalize == "rows" and min(block.amin() for block in (blocks.ll, blocks.vv)) < 0:
-        raise ValueError(
-            'normalize="rows" divides rows by their sums and needs probabilities, but the blocks hold negative '
-            'values: make them with space="probabilities"'
-        )
+    if reading.normalize == "rows":
+        needs_probabilities(blocks, 'normalize="rows"')
     return over_directions(blocks, direction, partial(congruence, reading=reading))
 
 

@@ -58,6 +58,14 @@ def log_rows(probabilities: Float[Tensor, "*batch own own"]) -> Tensor:
     return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 
+def needs_probabilities(blocks: AttentionBlocks, what: str) -> None:
+    """Refuse blocks of scores for a loss that is defined on probabilities."""
+    if blocks.space != "probabilities":
+        raise ValueError(
+            f'{what} needs probabilities and the blocks hold {blocks.space}; make them with space="probabilities"'
+        )
+
+
 def over_directions(blocks: AttentionBlocks, direction: str, side: Side) -> Float[Tensor, ""]:
     """Mean over examples (and heads) of ``side`` in one direction, or the sum of both (equation 6).
 

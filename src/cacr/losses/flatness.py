@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cacr.attention import AttentionBlocks
-from cacr.losses.divergence import log_rows, log_softmax, over_directions, symmetric_kl
+from cacr.losses.divergence import log_rows, log_softmax, needs_probabilities, over_directions, symmetric_kl
 
 
 def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Tensor, ""]:
@@ -27,6 +27,7 @@ def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Ten
         >>> flatness_loss(AttentionBlocks(flat, flat, flat, flat, real, real))
         tensor(0.)
     """
+    needs_probabilities(blocks, "flatness_loss")
 
     def towards_uniform(own: Tensor, other: Tensor, cross: Tensor, mask: Tensor) -> Tensor:
         return symmetric_kl(log_rows(own), log_softmax(torch.zeros_like(own), mask), mask)

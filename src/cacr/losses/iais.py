@@ -12,7 +12,14 @@ from torch import Tensor
 
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks
-from cacr.losses.divergence import log_rows, log_softmax, over_directions, pool_rows, symmetric_kl
+from cacr.losses.divergence import (
+    log_rows,
+    log_softmax,
+    needs_probabilities,
+    over_directions,
+    pool_rows,
+    symmetric_kl,
+)
 
 KINDS = ("singular", "distributed")
 DISTRIBUTED_FLOOR = 1e-6
@@ -66,13 +73,14 @@ def iais_loss(blocks: AttentionBlocks, direction: str = "both", kind: str = "sin
         kind: "singular" (argmax) or "distributed" (S_LV S_VL; needs S_VL in both directions).
 
     Returns:
-        Nats, at least 0.
+        Nats, at least 0 (the floor inside the logarithms of "distributed" can take it 1e-5 below).
 
     Raises:
-        ValueError: An unknown kind or direction, or blocks without the S_VL that it needs.
+        ValueError: Blocks of scores, an unknown kind or direction, or blocks without the S_VL that it needs.
     """
     if kind not in KINDS:
         raise ValueError(unknown("kind", kind, KINDS))
+    needs_probabilities(blocks, "iais_loss")
     if kind == "singular":
         return over_directions(blocks, direction, singular)
     lv, vl = blocks.lv, blocks.vl

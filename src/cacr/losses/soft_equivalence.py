@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks
+from cacr.losses.congruence import Reading
 from cacr.losses.divergence import DIRECTIONS
 
 
@@ -33,6 +34,7 @@ def soft_equivalence_loss(
     """
     if direction not in DIRECTIONS:
         raise ValueError(unknown("direction", direction, DIRECTIONS))
+    Reading(normalize=normalize, rows=rows)  # checks both
     total = torch.zeros((), dtype=torch.float64)
     for example in range(len(blocks)):
         words = blocks.text_mask[example].nonzero()[:, 0].tolist()

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+OVERSHOOT = 1.0
+"""Pixels by which a detector's box may leave the picture; it is cut there."""
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -40,6 +43,8 @@ class Regions:
         for name, values in (("features", self.features), ("boxes", self.boxes01)):
             if not torch.isfinite(values).all():
                 raise ValueError(f"{name} hold NaN or infinite values; expected finite numbers")
+        if (self.boxes01[:, 2:] < self.boxes01[:, :2]).any():
+            raise ValueError("a box ends before it starts; expected x1, y1, x2, y2 (not x, y, width, height)")
         if self.boxes01.min() < -1e-3 or self.boxes01.max() > 1 + 1e-3:
             lowest, highest = float(self.boxes01.min()), float(self.boxes01.max())
             raise ValueError(
@@ -61,7 +66,14 @@ class Regions:
                 f"the picture's size is {size}; expected (width, height) in pixels, both positive"
             )
         scale = torch.tensor([width, height, width, height], dtype=torch.float32)
-        return cls(features, (boxes.float() / scale).clamp(0, 1), boxes.float(), (int(width), int(height)))
+        boxes = boxes.float()
+        if (boxes < -OVERSHOOT).any() or (boxes > scale + OVERSHOOT).any():
+            worst = boxes[((boxes < -OVERSHOOT) | (boxes > scale + OVERSHOOT)).any(1)][0].tolist()
+            raise ValueError(
+                f"box {worst} lies outside of the picture of {width} x {height} pixels; expected x1, y1, x2, y2"
+            )
+        boxes = boxes.clamp_min(0).minimum(scale)
+        return cls(features, boxes / scale, boxes, (int(width), int(height)))
 
     def __len__(self) -> int:
         """The number of regions."""

@@ -44,15 +44,19 @@ class FeatureStore(Mapping[str, Regions]):
                 f"{path} holds {', '.join(sorted(names)) or 'nothing'}; expected a features file (format {FORMAT}), as "
                 "written by `cacr features FOLDER -o features.safetensors`"
             )
-        self._ids: list[str] = json.loads(metadata["image_ids"])
+        self._ids: list[str] = _image_ids(metadata.get("image_ids", ""), path)
         self._offsets = self._file.get_tensor("offsets").tolist()
         self._sizes = self._file.get_tensor("sizes").tolist()
         self._index = {image_id: i for i, image_id in enumerate(self._ids)}
         self.width = int(self._file.get_slice("features").get_shape()[1])
         """Numbers per region."""
-        if len(self._offsets) != len(self._ids) + 1 or len(self._sizes) != len(self._ids):
+        rows = int(self._file.get_slice("features").get_shape()[0])
+        steps = zip(self._offsets, self._offsets[1:], strict=False)
+        fits = len(self._offsets) == len(self._ids) + 1 and len(self._sizes) == len(self._ids)
+        if not fits or self._offsets[0] != 0 or self._offsets[-1] != rows or any(a >= b for a, b in steps):
             raise ValueError(
-                f"{path} names {len(self._ids)} pictures and holds {len(self._sizes)}; make the file again"
+                f"{path} names {len(self._ids)} pictures, holds {rows} regions and {len(self._sizes)} sizes, and its "
+                "offsets do not fit them; make the file again"
             )
 
     def __getitem__(self, image_id: str) -> Regions:
@@ -62,9 +66,12 @@ class FeatureStore(Mapping[str, Regions]):
         rows = slice(self._offsets[i], self._offsets[i + 1])
         features = self._file.get_slice("features")[rows].float()
         boxes01, size = self._file.get_slice("boxes01")[rows], tuple(self._sizes[i])
-        if size == (0, 0):
-            return Regions(features, boxes01)
-        return Regions(features, boxes01, boxes01 * torch.tensor([*size, *size]), size)
+        try:
+            if size == (0, 0):
+                return Regions(features, boxes01)
+            return Regions(features, boxes01, boxes01 * torch.tensor([*size, *size]), size)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, picture {image_id}: {error}") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
@@ -95,7 +102,14 @@ class NpzFolder(Mapping[str, Regions]):
                 size = (int(_either(arrays, ("image_w",), file)), int(_either(arrays, ("image_h",), file)))
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise ValueError(f"{file} is not a readable npz file of features: {error}") from error
-        return Regions.from_pixels(torch.from_numpy(features).float(), torch.from_numpy(boxes), size)
+        if not all(np.issubdtype(array.dtype, np.number) for array in (features, boxes)):
+            raise ValueError(
+                f"{file} holds {features.dtype} features and {boxes.dtype} boxes; expected numbers"
+            )
+        try:
+            return Regions.from_pixels(torch.from_numpy(features).float(), torch.from_numpy(boxes), size)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -153,6 +167,16 @@ def write_features(path: str | os.PathLike[str], regions: Mapping[str, Regions])
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     save_file(tensors, beside, metadata={"format": FORMAT, "image_ids": json.dumps(list(items))})
     beside.rename(path)
+
+
+def _image_ids(text: str, path: Path) -> list[str]:
+    try:
+        ids = json.loads(text)
+    except ValueError:
+        ids = None
+    if not isinstance(ids, list) or not all(isinstance(image_id, str) for image_id in ids):
+        raise ValueError(f"{path} has no list of image_ids in its metadata; make the file again")
+    return ids
 
 
 def _image_id(file: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,9 +43,14 @@ class UniterScorer:
         self.batch, self.progress = batch, progress
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike[str], **kwargs: Any) -> UniterScorer:
-        """From a folder made by `cacr train` or ``save_pretrained``."""
-        return cls(load_model(folder), load_processor(folder), **kwargs)
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], device: str | None = None, **kwargs: Any
+    ) -> UniterScorer:
+        """From a folder made by `cacr train` or ``save_pretrained``; on a GPU if there is one and none is named."""
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model = load_model(folder)
+        model.to(device)  # type: ignore[arg-type]
+        return cls(model, load_processor(folder), **kwargs)
 
     @torch.inference_mode()
     def match(self, captions: Sequence[str], pictures: Sequence[Picture]) -> Tensor:
@@ -58,8 +63,10 @@ class UniterScorer:
             raise ValueError(
                 f"{len(captions)} captions and {len(pictures)} pictures; expected one picture a caption"
             )
+        if not captions:
+            return torch.empty(0)
         unique_captions = list(dict.fromkeys(captions))
-        unique_pictures = list({picture.image_id: picture for picture in pictures}.values())
+        unique_pictures = list({id(picture): picture for picture in pictures}.values())
         regions = [picture.regions for picture in unique_pictures]
         width, wanted = regions[0].features.shape[1], self.model.config.region_dim
         if width != wanted:
@@ -69,14 +76,13 @@ class UniterScorer:
             )
         pairs = EncodedPairs(self.processor, unique_captions, regions)
         caption_of = {caption: i for i, caption in enumerate(unique_captions)}
-        picture_of = {picture.image_id: i for i, picture in enumerate(unique_pictures)}
+        picture_of = {id(picture): i for i, picture in enumerate(unique_pictures)}
         rows = torch.tensor([caption_of[caption] for caption in captions])
-        columns = torch.tensor([picture_of[picture.image_id] for picture in pictures])
-        device = next(self.model.parameters()).device
+        columns = torch.tensor([picture_of[id(picture)] for picture in pictures])
         scores = []
         for some, others in zip(rows.split(self.batch), columns.split(self.batch), strict=True):
-            inputs = {name: value.to(device) for name, value in pairs.inputs(some, others).items()}
-            scores.append(self.model(**inputs).rank_scores[:, 0].float().cpu())
+            out = self.model(**self._ready(pairs.inputs(some, others)))
+            scores.append(out.rank_scores[:, 0].float().cpu())
             self.progress(len(some))
         return torch.cat(scores)
 
@@ -94,7 +100,7 @@ class UniterScorer:
             raise ValueError(
                 f"layer is {layer}; the model has {len(layers)} layers, counted from 0 or from -1"
             )
-        inputs = self.processor(captions, [picture.regions for picture in pictures])
+        inputs = self._ready(self.processor(captions, [picture.regions for picture in pictures]))
         with QueryKeyCapture(layers[layer].attention.self) as capture:
             self.model(**inputs)
         text = self.processor.text_mask(inputs["input_ids"], inputs["attention_mask"])
@@ -110,6 +116,14 @@ class UniterScorer:
             for ids, mask in zip(inputs["input_ids"], text, strict=True)
         ]
         return blocks, tokens
+
+    def _ready(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """On the model's device, and features in its precision."""
+        model = self.model
+        return {
+            name: value.to(model.device, model.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
 
     def describe(self) -> dict[str, Any]:
         """The model's class, sizes and head."""

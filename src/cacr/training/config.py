@@ -131,7 +131,9 @@ class TrainConfig:
         for name, value in asdict(self).items():
             if value is not None:
                 shown = str(value).lower() if isinstance(value, bool) else value
-                lines.append(f"{name} = {json.dumps(str(value)) if isinstance(value, str | Path) else shown}")
+                lines.append(
+                    f"{name} = {json.dumps(str(value), ensure_ascii=False) if isinstance(value, str | Path) else shown}"
+                )
         return "\n".join(lines) + "\n"
 
 

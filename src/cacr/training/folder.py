@@ -7,19 +7,19 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cacr.training.config import TrainConfig
+from cacr.training.files import write_text_whole
 from cacr.training.trainer import COMPLETE
 
 _PACKAGES = ("cacr", "torch", "transformers", "accelerate", "numpy", "pillow")
 
 
-def open_run_folder(config: TrainConfig, resume: bool) -> Path | None:
-    """Make the folder of a new run, or find where to resume: the latest whole checkpoint, or None to start.
+def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
+    """See that a run may go on in its folder, and where: the latest whole checkpoint, or None to start.
 
     Raises:
         FileExistsError: The folder exists and ``resume`` is not set, or its run has finished.
@@ -32,10 +32,6 @@ def open_run_folder(config: TrainConfig, resume: bool) -> Path | None:
             raise FileExistsError(
                 f"{out} exists and is not overwritten. Go on with it by --resume, or name another folder with --out"
             )
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-        (out / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
-        (out / "README.md").write_text(_readme(config), encoding="utf-8")
         return None
     if not (out / "config.toml").is_file():
         raise FileNotFoundError(
@@ -55,17 +51,19 @@ def open_run_folder(config: TrainConfig, resume: bool) -> Path | None:
     return latest_checkpoint(out)
 
 
+def make_run_folder(config: TrainConfig) -> None:
+    """The folder of a new run, with what is known before it starts. The configuration comes last: it makes a run."""
+    out = config.out
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(_readme(config), encoding="utf-8")
+    write_text_whole(out / "config.toml", config.to_toml())
+
+
 def latest_checkpoint(run: Path) -> Path | None:
     """The newest checkpoint that was written to its end; None if there is none."""
     whole = [folder for folder in (run / "checkpoints").glob("checkpoint-*") if (folder / COMPLETE).is_file()]
     return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)
-
-
-def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder beside its place and rename it: it is either whole or not there."""
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    write(beside)
-    beside.rename(folder)
 
 
 def environment() -> dict[str, Any]:
@@ -87,12 +85,13 @@ def environment() -> dict[str, Any]:
 def _git_commit() -> str | None:
     try:
         where = Path(__file__).parent
+        ours = (where.parents[2] / "pyproject.toml").is_file()  # not the repository of a user's environment
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, timeout=5
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    return done.stdout.strip() or None if ours and done.returncode == 0 else None
 
 
 def _readme(config: TrainConfig) -> str:

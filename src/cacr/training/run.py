@@ -8,6 +8,7 @@ RUN/model/            the result, with its processor    RUN/README.md         th
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib.resources import as_file, files
@@ -34,7 +35,8 @@ from cacr.models.uniter import (
     load_processor,
 )
 from cacr.training.config import TrainConfig
-from cacr.training.folder import open_run_folder, write_whole
+from cacr.training.files import working_in, write_text_whole, write_whole
+from cacr.training.folder import check_run_folder, make_run_folder
 from cacr.training.groups import GroupCollator, GroupDataset
 from cacr.training.tokenizers import tokenizer_of_captions
 from cacr.training.trainer import COMPLETE, RetrievalTrainer
@@ -53,16 +55,33 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
         progress: Called after every step.
 
     Raises:
+        BlockingIOError: Another process is at work in the run folder.
         FileExistsError: The run folder exists and ``resume`` is not set, or holds a finished run.
         FileNotFoundError: Data, features or the starting model are missing.
         ValueError: They do not fit each other, or the folder to resume holds another configuration.
     """
-    checkpoint = open_run_folder(config, resume)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("this was started as one of several processes; training runs in one process so far")
+    checkpoint = check_run_folder(config, resume)
     set_seed(config.seed)
     pairs = open_data(config)
     model, processor = starting_model(config, pairs)
     _check_widths(model, pairs, config)
     freeze(model, config.freeze_layers)
+    if not resume:
+        make_run_folder(config)
+    with working_in(config.out):
+        return _train(config, checkpoint, pairs, model, processor, progress)
+
+
+def _train(
+    config: TrainConfig,
+    checkpoint: Path | None,
+    pairs: CaptionSet,
+    model: UniterForImageTextRetrieval,
+    processor: UniterProcessor,
+    progress: Progress,
+) -> Path:
     trainer = RetrievalTrainer(
         recipe=config,
         processor=processor,
@@ -199,7 +218,7 @@ class _Metrics(TrainerCallback):
     ) -> None:
         if self.path.is_file():
             lines = [line for line in self.path.read_text().splitlines() if _step(line) <= state.global_step]
-            self.path.write_text("".join(f"{line}\n" for line in lines))
+            write_text_whole(self.path, "".join(f"{line}\n" for line in lines))
         self.progress(state.global_step, {})
 
     def on_step_end(

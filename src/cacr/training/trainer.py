@@ -1,6 +1,6 @@
 """Ranking with mined hard negatives and an attention loss on the true pairs, on the stock transformers Trainer.
 
-What the Trainer brings: mixed precision, accumulation, many GPUs, reporters, exact state of optimizer and random
+What the Trainer brings: mixed precision, accumulation, exact state of optimizer and random
 numbers. What is added: mining by the model itself without gradients, the loss, its parts in the log, checkpoints that
 count only when they are whole.
 
@@ -43,8 +43,7 @@ class RetrievalTrainer(Trainer):
         super().__init__(*args, **kwargs)
         if self.args.n_gpu > 1:
             raise ValueError(
-                f"{self.args.n_gpu} GPUs in one process; start one process per GPU instead: "
-                "`torchrun --nproc-per-node=N -m cacr train …`, or set CUDA_VISIBLE_DEVICES=0"
+                f"{self.args.n_gpu} GPUs in one process; training uses one so far: set CUDA_VISIBLE_DEVICES=0"
             )
         self.recipe, self.processor = recipe, processor
         self.attention_loss = attention_loss(recipe.loss)

@@ -130,3 +130,14 @@ def test_an_unknown_space_is_refused():
 
 def test_a_causal_model_has_no_attention_from_regions_to_words():
     assert uniform(vl=None).vl is None
+
+
+def test_blocks_of_mixed_precision_are_refused():
+    with pytest.raises(ValueError, match="expected one kind on one device"):
+        uniform(lv=torch.full((2, 3, 4), 1 / 4, dtype=torch.float64))
+
+
+def test_an_empty_batch_is_refused():
+    query, key, text, region = random_query_key()
+    with pytest.raises(ValueError, match="one example or more"):
+        AttentionBlocks.from_query_key(query[:0], key[:0], text[:0], region[:0])

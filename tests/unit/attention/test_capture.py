@@ -99,3 +99,13 @@ def test_a_module_that_did_not_run_is_said(model):
 def test_a_module_without_queries_is_refused():
     with pytest.raises(TypeError, match="Linear has no query and no key"):
         QueryKeyCapture(nn.Linear(2, 2))
+
+
+def test_what_an_earlier_run_left_is_forgotten(model, batch):
+    capture = QueryKeyCapture(attention(model))
+    with capture:
+        model(**batch)
+    with capture:
+        pass
+    with pytest.raises(RuntimeError, match="no query was captured"):
+        _ = capture.query

@@ -38,7 +38,7 @@ def test_agrees_with_sorting():
 def test_a_random_scorer_lands_on_chance():
     match = torch.rand(400, 20, generator=torch.Generator().manual_seed(2))
     found = ranks(match, [i % 20 for i in range(400)])["caption to image"]
-    assert (found == 1).double().mean().item() == pytest.approx(1 / 20, abs=0.03)
+    assert (found == 1).double().mean().item() == pytest.approx(1 / 20, abs=0.025)
 
 
 def test_a_picture_without_captions_is_named():

@@ -65,7 +65,14 @@ def test_every_command_explains_its_options(command, capsys):
         (["rescore", "{tmp}"], "no records"),
         (["features", "{tmp}", "-o", "{tmp}/f.safetensors"], "holds no .npz file"),
         (["demo", "--out", "{tmp}"], "exists and is not overwritten"),
-        (["demo", "--seeds", "0"], "expected 1 seed or more"),
+        (["demo", "--seeds", "0"], "expected 1 or more of each"),
+        (["demo", "--full", "--seeds", "3"], "give either --full or"),
+        (["demo", "--resume"], "which demo? Name its folder"),
+        (["demo", "--resume", "--out", "{tmp}/none"], "no demo to resume"),
+        (
+            ["eval", "scenes-start", "scenes", "--n", "0", "--out", "{tmp}/e"],
+            "n is 0; expected 1 example or more",
+        ),
         (["dmeo"], "Did you mean"),
     ],
 )

@@ -11,6 +11,11 @@ from cacr.data import PhotoFolder
 from cacr.regions import Regions, open_features, write_features
 
 
+def some_boxes(n, most, generator):
+    corners = torch.rand(n, 2, 2, generator=generator) * most
+    return corners.sort(1).values.flatten(1)
+
+
 @pytest.fixture
 def photos(tmp_path):
     folder = tmp_path / "photos"
@@ -22,9 +27,7 @@ def photos(tmp_path):
     (folder / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     g = torch.Generator().manual_seed(0)
     regions = {
-        name: Regions.from_pixels(
-            torch.randn(3, 5, generator=g), torch.rand(3, 4, generator=g) * 30, (40, 30)
-        )
+        name: Regions.from_pixels(torch.randn(3, 5, generator=g), some_boxes(3, 30, g), (40, 30))
         for name in ("a.jpg", "b.jpg")
     }
     write_features(folder / "features.safetensors", regions)
@@ -100,9 +103,7 @@ def test_missing_files_are_named(photos, tmp_path):
 def test_features_survive_the_file(tmp_path):
     g = torch.Generator().manual_seed(1)
     written = {
-        f"{n}": Regions.from_pixels(
-            torch.randn(n, 6, generator=g), torch.rand(n, 4, generator=g) * 9, (12, 10)
-        )
+        f"{n}": Regions.from_pixels(torch.randn(n, 6, generator=g), some_boxes(n, 9, g), (12, 10))
         for n in (1, 4, 2)
     }
     write_features(tmp_path / "f.safetensors", written)

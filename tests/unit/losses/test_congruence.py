@@ -74,26 +74,26 @@ def test_gradients_on_padded_examples_are_finite(loss):
 
 
 @pytest.mark.parametrize(
-    "loss",
+    ("loss", "cross"),
     [
-        cacr_loss,
-        lambda b: cacr_loss(b, detach_cross=False),
-        lambda b: cacr_loss(b, normalize="rows", detach_cross=False),
-        iais_loss,
-        lambda b: iais_loss(b, kind="distributed"),
-        flatness_loss,
+        (cacr_loss, False),
+        (lambda b: cacr_loss(b, detach_cross=False), True),
+        (lambda b: cacr_loss(b, normalize="rows", detach_cross=False), True),
+        (iais_loss, False),
+        (lambda b: iais_loss(b, kind="distributed"), True),
+        (flatness_loss, False),
     ],
 )
-def test_gradients_match_finite_differences(loss):
+def test_gradients_match_finite_differences(loss, cross):
     query, key, text, region = random_query_key(batch=1, heads=2, text=3, regions=3, width=2)
     frozen = AttentionBlocks.from_query_key(query, key, text, region)
 
-    def of(own_ll, own_vv):
-        return loss(replace(frozen, ll=own_ll, vv=own_vv))
+    def of(ll, lv, vl, vv):
+        return loss(replace(frozen, ll=ll, lv=lv, vl=vl, vv=vv))
 
-    assert torch.autograd.gradcheck(
-        of, (frozen.ll.clone().requires_grad_(), frozen.vv.clone().requires_grad_())
-    )
+    learns = {"ll": True, "lv": cross, "vl": cross, "vv": True}
+    inputs = [getattr(frozen, name).clone().requires_grad_(yes) for name, yes in learns.items()]
+    assert torch.autograd.gradcheck(of, inputs)
 
 
 def test_the_cross_attention_learns_only_when_it_is_not_detached(blocks):
@@ -146,6 +146,17 @@ def test_a_mistyped_choice_gets_a_sentence(blocks, choices, message):
 def test_rows_of_scores_are_refused(scores):
     with pytest.raises(ValueError, match="needs probabilities"):
         cacr_loss(scores, normalize="rows")
+
+
+@pytest.mark.parametrize("loss", [iais_loss, flatness_loss])
+def test_scores_are_refused_where_a_loss_needs_probabilities(scores, loss):
+    with pytest.raises(ValueError, match="needs probabilities and the blocks hold scores"):
+        loss(scores)
+
+
+def test_the_loops_take_no_typing_mistakes(blocks):
+    with pytest.raises(ValueError, match="unknown rows 'avg'"):
+        soft_equivalence_loss(blocks, rows="avg")
 
 
 def test_a_mistyped_loss_gets_a_sentence():

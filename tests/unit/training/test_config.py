@@ -12,7 +12,9 @@ def test_every_packaged_recipe_is_valid(name):
 
 
 def test_the_resolved_configuration_reads_back_the_same(tmp_path):
-    config = TrainConfig.from_toml(recipe_path("scenes"), out=tmp_path, split="train", checkpointing=True)
+    config = TrainConfig.from_toml(
+        recipe_path("scenes"), out=tmp_path / "läuft 🐢", split='a"b', checkpointing=True
+    )
     (tmp_path / "config.toml").write_text(config.to_toml())
     assert TrainConfig.from_toml(tmp_path / "config.toml") == config
 

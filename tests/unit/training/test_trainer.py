@@ -10,6 +10,7 @@ from transformers import TrainerCallback
 
 from cacr.recipes import recipe_path
 from cacr.training import TrainConfig, train
+from cacr.training.files import working_in
 from cacr.training.folder import latest_checkpoint
 from cacr.training.run import starting_model
 
@@ -171,6 +172,27 @@ def test_another_configuration_is_not_resumed(config, monkeypatch):
             train(config)
     with pytest.raises(ValueError, match=r"another configuration: lr = 0\.01 \(then: lr = 0\.0005\)"):
         train(changed(config, lr=0.01), resume=True)
+
+
+def test_a_mistake_leaves_no_folder_in_the_way(config):
+    with pytest.raises(ValueError, match="layer is 9"):
+        train(changed(config, layer=9))
+    assert not config.out.exists()
+
+
+def test_two_processes_cannot_work_in_one_folder(config, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3)
+        with pytest.raises(Killed):
+            train(config)
+    with working_in(config.out), pytest.raises(BlockingIOError, match="another process is at work"):
+        train(config, resume=True)
+
+
+def test_one_of_several_processes_is_refused(config, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="one process so far"):
+        train(config)
 
 
 def test_nothing_to_resume_is_said(config):

@@ -157,8 +157,12 @@ def _settings(config: str | os.PathLike[str] | dict[str, Any] | None) -> dict[st
     else:
         try:
             values = json.loads(Path(config).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
             raise ValueError(f"{config} is no JSON: {error}; expected the original configuration") from error
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"{config} holds {type(values).__name__}; expected the original configuration, name -> value"
+        )
     known = UniterConfig.__dataclass_fields__
     renamed = {_ORIGINAL_FIELDS.get(name, name): value for name, value in values.items()}
     return {name: value for name, value in renamed.items() if name in known}

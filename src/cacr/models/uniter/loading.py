@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer
 
@@ -36,8 +38,14 @@ def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> UniterForImageT
         raise ValueError(
             f"{weights} is not a readable checkpoint ({error}); it may be cut off. Copy it again, or resume the run"
         ) from error
-    config = UniterConfig.from_pretrained(folder)
-    wanted = {name: tuple(p.shape) for name, p in UniterForImageTextRetrieval(config).state_dict().items()}
+    try:
+        config = UniterConfig.from_pretrained(folder)
+        with torch.device("meta"):
+            wanted = {
+                name: tuple(p.shape) for name, p in UniterForImageTextRetrieval(config).state_dict().items()
+            }
+    except (OSError, TypeError, ValueError, StrictDataclassError) as error:
+        raise ValueError(f"{folder / 'config.json'} is no configuration of a UNITER: {error}") from error
     for name, shape in wanted.items():
         if shapes.get(name) != shape:
             found = f"has shape {shapes[name]}" if name in shapes else "is missing"

@@ -1,0 +1,44 @@
+"""Writing so that a kill leaves the old file or the new one, and one process at a time in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a folder beside its place and rename it: it is either whole or not there."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    write(beside)
+    beside.rename(folder)
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the lock ends with the process, however that ends.
+
+    Raises:
+        BlockingIOError: Another process is at work there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows
+        yield
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BlockingIOError(
+                f"another process is at work in {folder}; wait for its end, or stop it"
+            ) from error
+        yield
