@@ -88,6 +88,6 @@ def _command(config: DemoConfig) -> str:
         words.append("--full")
     for name in ("seeds", "steps", "examples", "gallery", "album"):
         value = getattr(config, name)
-        if value != getattr(standard, name) and not (config.full and name in ("seeds", "steps")):
+        if value not in (None, getattr(standard, name)) and not (config.full and name in ("seeds", "steps")):
             words.append(f"--{name} {value}")
     return " ".join(words)

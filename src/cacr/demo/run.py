@@ -27,7 +27,7 @@ ARMS = {"none": "none", "IAIS": "iais-singular", "CACR": "cacr", "CACR rows": "c
 """Name in the tables -> attention loss. "flat" is the control: it flattens attention and knows no other modality."""
 MEASURED = ("scenes", "scenes-retrieval")
 START = "start"
-FULL_STEPS = 1_200
+SEEDS, FULL_SEEDS, FULL_STEPS = 3, 7, 1_200
 
 Report = Callable[["Job", int, int], None]
 """Called with a job, its steps done and its steps in all."""
@@ -39,8 +39,8 @@ class DemoConfig:
 
     out: Path | None = None
     """Report folder to make; runs/demo-001 or the next free number if not given."""
-    seeds: int = 3
-    """Fine-tuning runs per arm."""
+    seeds: int | None = None
+    """Fine-tuning runs per arm; 3 if not given."""
     steps: int | None = None
     """Optimizer steps of each run; the recipe's 200 if not given."""
     full: bool = False
@@ -66,11 +66,15 @@ class DemoConfig:
                 f"seeds={self.seeds}, examples={self.examples}, gallery={self.gallery}, workers={self.workers}, "
                 f"steps={self.steps}; expected 1 or more of each"
             )
-        if self.full and (self.steps, self.seeds) != (None, DemoConfig.seeds):
+        if self.full and (self.steps, self.seeds) != (None, None):
             raise ValueError(
                 "--full means 7 seeds and 1,200 steps; give either --full or --seeds and --steps"
             )
-        chosen = replace(self, seeds=7, steps=FULL_STEPS) if self.full else self
+        chosen = (
+            replace(self, seeds=FULL_SEEDS, steps=FULL_STEPS)
+            if self.full
+            else replace(self, seeds=self.seeds or SEEDS)
+        )
         if chosen.out is None:
             taken = (Path("runs") / f"demo-{number:03d}" for number in range(1, 1000))
             chosen = replace(chosen, out=next(folder for folder in taken if not folder.exists()))
@@ -126,7 +130,10 @@ def jobs_of(config: DemoConfig) -> list[Job]:
     assert config.out is not None
     steps = config.steps or TrainConfig.from_toml(recipe_path("scenes")).steps
     rest = (config.out, steps, config.examples, config.gallery, config.album)
-    return [Job(START, 0, *rest), *(Job(arm, seed, *rest) for seed in range(config.seeds) for arm in ARMS)]
+    return [
+        Job(START, 0, *rest),
+        *(Job(arm, seed, *rest) for seed in range(config.seeds or SEEDS) for arm in ARMS),
+    ]
 
 
 def run_demo(
