@@ -42,7 +42,7 @@ MEASURES = (
     Measure("attribute group", "scenes", "attribute", "group"),
     Measure("retrieval R@1", "scenes-retrieval", "both directions", "R@1"),
 )
-BASELINE = "none"
+BASELINE, CONTROL = "none", "flat"
 
 
 @dataclass
@@ -92,6 +92,7 @@ def results(columns: dict[str, Column]) -> dict[str, Any]:
             "chance": column.chance,
             "scores": {arm: crossed(column.stack(arm), column.clusters).to_json() for arm in column.arms},
             "difference from none": _differences(column, BASELINE),
+            "difference from flat": _differences(column, CONTROL),
             "difference from start": _differences(column, START),
         }
         for title, column in columns.items()
@@ -122,6 +123,7 @@ def markdown(table: dict[str, Any]) -> str:
     lines.append("| *n examples* | | " + " | ".join(str(value) for value in n) + " |")
     for key, what in (
         ("difference from none", "the same start fine-tuned without an attention loss"),
+        ("difference from flat", "the control that only flattens attention"),
         ("difference from start", "the starting model"),
     ):
         rows = list(dict.fromkeys(arm for column in table.values() for arm in column[key]))
