@@ -7,10 +7,10 @@ from cacr.models.uniter.conversion import convert_original_checkpoint
 from cacr.models.uniter.loading import load_model, load_processor
 from cacr.models.uniter.modeling import (
     UniterForImageTextRetrieval,
-    UniterForPreTraining,
     UniterModel,
     UniterPreTrainedModel,
 )
+from cacr.models.uniter.pretraining import UniterForPreTraining
 from cacr.models.uniter.processing import EncodedPairs, UniterProcessor, position_features
 
 AutoConfig.register("uniter", UniterConfig, exist_ok=True)

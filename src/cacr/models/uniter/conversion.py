@@ -24,10 +24,10 @@ from cacr._messages import unknown
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.modeling import (
     UniterForImageTextRetrieval,
-    UniterForPreTraining,
     UniterModel,
     UniterPreTrainedModel,
 )
+from cacr.models.uniter.pretraining import UniterForPreTraining
 
 HEADS: dict[str, type[UniterPreTrainedModel]] = {
     "retrieval": UniterForImageTextRetrieval,
