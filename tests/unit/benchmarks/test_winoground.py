@@ -55,3 +55,13 @@ def test_group_match_asks_for_the_best_of_all_matchings():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected \[example, caption=2, image=2\]"):
         score(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("tied", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("own", [(0, 0), (1, 1)])
+def test_a_single_tie_is_wrong(tied, own):
+    match = torch.tensor([[[2.0, 1.0], [1.0, 3.0]]])
+    match[0][tied] = match[0][own]
+    metric = "text" if tied[1] == own[1] else "image"
+    assert not score(match)[metric].item()
+    assert not score(match)["group"].item()

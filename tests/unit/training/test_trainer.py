@@ -230,3 +230,29 @@ def test_a_layer_that_is_not_there_is_named(config):
 def test_a_starting_model_that_is_not_there_is_named(config):
     with pytest.raises(FileNotFoundError, match='no model folder nowhere; expected "scenes-start"'):
         train(changed(config, model="nowhere"))
+
+
+def test_mining_is_free_of_dropout_and_leaves_training_mode(config):
+    from transformers import TrainingArguments
+
+    from cacr.training import GroupCollator, GroupDataset, RetrievalTrainer
+    from cacr.training.run import open_data
+
+    model, processor = starting_model(config, None)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    pairs = open_data(config)
+    trainer = RetrievalTrainer(
+        recipe=config,
+        processor=processor,
+        model=model,
+        args=TrainingArguments(str(config.out), report_to="none"),
+    )
+    batch = GroupCollator(pairs, processor)([GroupDataset(pairs, 1, 5)[0]])
+    model.train()
+    first, second = trainer._mine(model, batch), trainer._mine(model, batch)
+    assert first.shape == (2, 6)
+    assert torch.equal(first, second)
+    assert model.training
+    assert not first.requires_grad
