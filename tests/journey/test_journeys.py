@@ -26,35 +26,16 @@ def run(*arguments, cwd, expect=0):
     return done.stdout
 
 
-SMALL = [
-    "--steps",
-    "40",
-    "--candidates",
-    "5",
-    "--negatives",
-    "2",
-    "--scenes",
-    "40",
-    "--save-every",
-    "2",
-    "--warmup",
-    "1",
-]
+SMALL = ["--steps", "40", "--candidates", "5", "--negatives", "2", "--scenes", "40", "--save-every", "2"]
+SMALL += ["--warmup", "1"]
+
+
+SHORT_DEMO = ["demo", "--out", "d", "--seeds", "2", "--steps", "4", "--examples", "20", "--gallery", "8"]
 
 
 def test_the_demo_leaves_a_report_that_can_be_remade(tmp_path):
     out = run(
-        "demo",
-        "--out",
-        "d",
-        "--seeds",
-        "2",
-        "--steps",
-        "4",
-        "--examples",
-        "20",
-        "--gallery",
-        "8",
+        *SHORT_DEMO,
         cwd=tmp_path,
     )
     assert "relation" in out
@@ -81,17 +62,7 @@ def test_the_demo_leaves_a_report_that_can_be_remade(tmp_path):
     unfinished = folder / "arms" / "flat-seed-1" / "records" / "scenes.jsonl"
     unfinished.unlink()
     run(
-        "demo",
-        "--out",
-        "d",
-        "--seeds",
-        "2",
-        "--steps",
-        "4",
-        "--examples",
-        "20",
-        "--gallery",
-        "8",
+        *SHORT_DEMO,
         "--resume",
         cwd=tmp_path,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from cacr.scorers import UniterScorer
+from cacr.training.files import scenes_start
 
 
 def open_scorer(model: str) -> UniterScorer:
@@ -15,7 +15,7 @@ def open_scorer(model: str) -> UniterScorer:
         FileNotFoundError: No such folder.
     """
     if model == "scenes-start":
-        with as_file(files("cacr.training") / "scenes_start") as folder:
+        with scenes_start() as folder:
             return UniterScorer.from_pretrained(folder, name=model)
     if not Path(model).is_dir():
         raise FileNotFoundError(

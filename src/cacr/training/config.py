@@ -1,4 +1,4 @@
-"""What a fine-tuning run can be told. Recipes (recipes/*.toml) hold the same names; defaults are the paper's."""
+"""What a fine-tuning run can be told. Recipes (cacr/recipes/*.toml) hold the same names; defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -140,7 +140,9 @@ class TrainConfig:
 def read_recipe(path: Path) -> dict[str, Any]:
     """The values of a recipe file, checked for unknown names and wrong types."""
     if not path.is_file():
-        raise FileNotFoundError(f"no recipe at {path}; expected a TOML file such as recipes/scenes.toml")
+        raise FileNotFoundError(
+            f"no recipe at {path}; expected a TOML file, or the name of a packaged recipe such as scenes"
+        )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

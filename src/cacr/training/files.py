@@ -1,10 +1,11 @@
-"""Writing so that a kill leaves the old file or the new one, and one process at a time in a folder."""
+"""Writing so that a kill leaves the old file or the new one, one process at a time in a folder, the shipped start."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from importlib.resources import as_file, files
 from pathlib import Path
 
 
@@ -20,6 +21,11 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     write(beside)
     beside.rename(folder)
+
+
+def scenes_start() -> AbstractContextManager[Path]:
+    """The folder of the shipped starting model, while the context lasts."""
+    return as_file(files("cacr.training") / "scenes_start")
 
 
 @contextmanager

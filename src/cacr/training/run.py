@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,11 @@ from cacr.models.uniter import (
     load_processor,
 )
 from cacr.training.config import TrainConfig
-from cacr.training.files import working_in, write_text_whole, write_whole
+from cacr.training.files import scenes_start, working_in, write_text_whole, write_whole
 from cacr.training.folder import check_run_folder, make_run_folder
 from cacr.training.groups import GroupCollator, GroupDataset
 from cacr.training.tokenizers import tokenizer_of_captions
-from cacr.training.trainer import COMPLETE, RetrievalTrainer
+from cacr.training.trainer import RetrievalTrainer
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called with the steps done and the latest logged numbers."""
@@ -118,7 +117,7 @@ def starting_model(
 ) -> tuple[UniterForImageTextRetrieval, UniterProcessor]:
     """The model to start from and its processor."""
     if config.model == "scenes-start":
-        with as_file(files("cacr.training") / "scenes_start") as folder:
+        with scenes_start() as folder:
             return load_model(folder), load_processor(folder)
     if config.model == "new":
         processor = UniterProcessor(tokenizer_of_captions(pairs.captions))
@@ -250,6 +249,3 @@ def _step(line: str) -> float:
 def clear_checkpoints(run: Path) -> None:
     """Delete what is only needed to resume."""
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
-
-
-__all__ = ["COMPLETE", "Progress", "clear_checkpoints", "train"]
