@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from cacr import AttentionBlocks, cacr_loss, iais_loss, soft_equivalence_loss
-from cacr.attention import QueryKeyCapture
+from cacr import AttentionBlocks, attach, cacr_loss, iais_loss, soft_equivalence_loss
 from cacr.data.scenes import scene
 from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval
 
@@ -78,20 +77,14 @@ def step_with_regularizer() -> float:
         "region_features": torch.randn(32, 36, 2048),
         "region_positions": torch.rand(32, 36, 7),
     }
-    text_mask, region_mask = layer(batch=4)[2:]
-    attention = model.uniter.encoder.layer[-1].attention.self
 
     def plain() -> None:
         model(**batch).rank_scores.sum().backward()
 
     def regularized() -> None:
-        with QueryKeyCapture(attention) as capture:
-            loss = model(**batch).rank_scores.sum()
-        true = slice(0, None, 8)
-        blocks = AttentionBlocks.from_query_key(
-            capture.query[true], capture.key[true], text_mask, region_mask
-        )
-        (loss + cacr_loss(blocks)).backward()
+        with attach(model, select=slice(0, None, 8)):
+            out = model(**batch)
+            (out.rank_scores.sum() + out.cacr_loss).backward()
 
     return ratio(regularized, plain)
 

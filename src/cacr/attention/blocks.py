@@ -8,14 +8,15 @@ Paper: Pandey et al., ACL 2023, arXiv:2212.10549, equations 1-2. Notation: docs/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from cacr._messages import unknown
-from cacr.attention.precision import at_least_float32, full_precision
+from cacr.attention.cut import BLOCKS, Captured, Cutter, cut
+from cacr.attention.precision import at_least_float32
 
 SPACES = ("probabilities", "scores")
 HEADS = ("mean", "each")
@@ -36,6 +37,9 @@ class AttentionBlocks:
         text_mask: [batch, text], True where a token counts.
         region_mask: [batch, region], True where a region counts.
         space: What the blocks hold, "probabilities" or "scores"; losses defined on one refuse the other.
+        ll_support: [batch, text, text], True where a word may see a word; None: every real pair. Causal models
+            have a triangle here, and losses compare on it alone.
+        vv_support: [batch, region, region], the same among regions.
 
     Raises:
         ValueError: A shape does not fit the masks, or an example has no real token or no real region.
@@ -56,6 +60,8 @@ class AttentionBlocks:
     text_mask: Tensor
     region_mask: Tensor
     space: str = "probabilities"
+    ll_support: Tensor | None = None
+    vv_support: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.space not in SPACES:
@@ -72,6 +78,12 @@ class AttentionBlocks:
             rows, columns = sides[name[0]], sides[name[1]]
             _check_block(name, block, batch, rows, columns)
             object.__setattr__(self, name, at_least_float32(block))
+        for name, support, size in (("ll", self.ll_support, text), ("vv", self.vv_support, region)):
+            if support is not None and (support.dtype != torch.bool or support.shape != (batch, size, size)):
+                raise ValueError(
+                    f"{name}_support is {support.dtype} of shape {tuple(support.shape)}; expected bool of "
+                    f"{(batch, size, size)}, True where a query may see a key"
+                )
         given = [block for block in (self.ll, self.lv, self.vl, self.vv) if block is not None]
         kinds = {f"{block.dtype} on {block.device}" for block in given}
         places = {str(tensor.device) for tensor in (*given, self.text_mask, self.region_mask)}
@@ -90,6 +102,12 @@ class AttentionBlocks:
     def __len__(self) -> int:
         """The number of examples."""
         return self.text_mask.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> AttentionBlocks:
+        """The blocks of some examples: ``blocks[:4]``, ``blocks[mask]``."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        some: dict[str, Any] = {k: v[rows] if isinstance(v, Tensor) else v for k, v in values.items()}
+        return AttentionBlocks(**some)
 
     @property
     def per_head(self) -> bool:
@@ -135,32 +153,8 @@ class AttentionBlocks:
             raise ValueError(unknown("heads", heads, HEADS))
         _check_query_key(query, key, text_mask, region_mask)
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        with full_precision(query.device):
-            query, key = at_least_float32(query) * scale, at_least_float32(key)
-            sides = {}
-            for letter, mask in (("l", text_mask), ("v", region_mask)):
-                where, real = _compact(mask)
-                sides[letter] = (_take(query, where), _take(key, where), real)
-
-            def block(rows: str, columns: str) -> Tensor:
-                scores = sides[rows][0] @ sides[columns][1].transpose(-1, -2)
-                real_row, real_column = sides[rows][2], sides[columns][2]
-                if space == "probabilities":
-                    lowest = torch.finfo(scores.dtype).min
-                    scores = scores.masked_fill(~real_column[:, None, None, :], lowest).softmax(-1)
-                both = real_row[:, None, :, None] & real_column[:, None, None, :]
-                scores = scores.masked_fill(~both, 0.0)
-                return scores.mean(1) if heads == "mean" else scores
-
-            return cls(
-                block("l", "l"),
-                block("l", "v"),
-                block("v", "l"),
-                block("v", "v"),
-                sides["l"][2],
-                sides["v"][2],
-                space,
-            )
+        call = Captured(query, key, scale)
+        return cls(**cut(dict.fromkeys(BLOCKS, call), text_mask, region_mask, space, heads))
 
     @classmethod
     def from_attentions(
@@ -189,21 +183,17 @@ class AttentionBlocks:
                 "one layer of outputs.attentions"
             )
         _check_sequence_masks(attention.shape[0], attention.shape[-1], text_mask, region_mask)
-        attention = at_least_float32(attention)
-        sides = {"l": _compact(text_mask), "v": _compact(region_mask)}
+        cutter, call = Cutter(text_mask, region_mask), Captured(logits=attention)
 
         def block(rows: str, columns: str) -> Tensor:
-            (row, real_row), (column, real_column) = sides[rows], sides[columns]
-            part = _take(attention, row)
-            part = torch.gather(part, -1, column[:, None, None, :].expand(*part.shape[:3], -1))
-            both = real_row[:, None, :, None] & real_column[:, None, None, :]
+            part = cutter.scores(call, rows, columns)
+            both = cutter.real(rows)[:, None, :, None] & cutter.real(columns)[:, None, None, :]
             part = part.masked_fill(~both, 0.0)
             part = part / part.sum(-1, keepdim=True).clamp_min(torch.finfo(part.dtype).tiny)
             return part.mean(1) if heads == "mean" else part
 
-        return cls(
-            block("l", "l"), block("l", "v"), block("v", "l"), block("v", "v"), sides["l"][1], sides["v"][1]
-        )
+        cross = block("l", "v"), block("v", "l")
+        return cls(block("l", "l"), *cross, block("v", "v"), cutter.real("l"), cutter.real("v"))
 
 
 def _check_query_key(query: Tensor, key: Tensor, text_mask: Tensor, region_mask: Tensor) -> None:
@@ -259,6 +249,8 @@ def _check_block(
 
 
 def _refuse_empty(mask: Tensor, what: str, name: str) -> None:
+    if torch.compiler.is_compiling():
+        return  # a question about values would break the graph
     empty = ~mask.any(1)
     if empty.any():
         example = int(empty.nonzero()[0])
@@ -266,16 +258,3 @@ def _refuse_empty(mask: Tensor, what: str, name: str) -> None:
             f"no real {what} in example {example}: its {name} is False everywhere. "
             "Drop the example or repair the mask; attention congruence needs both modalities"
         )
-
-
-def _compact(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions of the True entries, in order, padded to the longest row: [batch, longest], and which are real."""
-    counts = mask.sum(1)
-    where = (~mask).byte().argsort(dim=1, stable=True)[:, : int(counts.max())]
-    return where, torch.arange(where.shape[1], device=mask.device) < counts[:, None]
-
-
-def _take(x: Tensor, where: Tensor) -> Tensor:
-    """Rows ``where`` [batch, row] of ``x`` [batch, head, sequence, width]."""
-    index = rearrange(where, "batch row -> batch 1 row 1").expand(-1, x.shape[1], -1, x.shape[3])
-    return torch.gather(x, 2, index)

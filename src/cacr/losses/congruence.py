@@ -63,6 +63,7 @@ def congruence(
     other: Float[Tensor, "*batch other other"],
     cross: Float[Tensor, "*batch own other"],
     own_mask: Bool[Tensor, "*#batch own"],
+    support: Bool[Tensor, "*#batch own own"] | None = None,
     reading: Reading = READINGS["release"],
 ) -> Float[Tensor, "*batch"]:
     """Symmetric KL, in nats, between one modality's attention and the other's projected onto it.
@@ -72,6 +73,8 @@ def congruence(
         other: Attention within the other modality. Padding is 0.
         cross: Attention from own queries to the other modality's keys. Padding is 0.
         own_mask: True where a token or region counts.
+        support: True where own attention is defined; causal models have a triangle. Both matrices are compared
+            there alone, and normalized over it. None: every real pair.
         reading: How to normalize, whether the cross attention learns, and how rows are pooled.
 
     Returns:
@@ -87,10 +90,12 @@ def congruence(
     """
     projected = project(other, cross.detach() if reading.detach_cross else cross)
     if reading.normalize == "rows":
+        if support is not None:
+            projected = projected.masked_fill(~support, 0.0)
         log_p, log_q = log_rows(_unit_rows(own)), log_rows(_unit_rows(projected))
     else:
-        log_p, log_q = log_softmax(own, own_mask), log_softmax(projected, own_mask)
-    return symmetric_kl(log_p, log_q, own_mask, reading.rows)
+        log_p, log_q = log_softmax(own, own_mask, support), log_softmax(projected, own_mask, support)
+    return symmetric_kl(log_p, log_q, own_mask, reading.rows, support)
 
 
 def cacr_loss(

@@ -29,7 +29,10 @@ def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Ten
     """
     needs_probabilities(blocks, "flatness_loss")
 
-    def towards_uniform(own: Tensor, other: Tensor, cross: Tensor, mask: Tensor) -> Tensor:
-        return symmetric_kl(log_rows(own), log_softmax(torch.zeros_like(own), mask), mask)
+    def towards_uniform(
+        own: Tensor, other: Tensor, cross: Tensor, mask: Tensor, support: Tensor | None
+    ) -> Tensor:
+        flat = log_softmax(torch.zeros_like(own), mask, support)
+        return symmetric_kl(log_rows(own), flat, mask, support=support)
 
     return over_directions(blocks, direction, towards_uniform)

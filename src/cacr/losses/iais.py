@@ -31,6 +31,7 @@ def singular(
     other: Float[Tensor, "*batch other other"],
     cross: Float[Tensor, "*batch own other"],
     own_mask: Bool[Tensor, "*#batch own"],
+    support: Bool[Tensor, "*#batch own own"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """Symmetric KL between own attention and the other's, read at each row's best match. Nats, per example.
 
@@ -45,7 +46,7 @@ def singular(
     best = cross.argmax(-1)
     rows = other.gather(-2, best[..., :, None].expand(*best.shape, other.shape[-1]))
     seen = rows.gather(-1, best[..., None, :].expand(*best.shape[:-1], best.shape[-1], best.shape[-1]))
-    return symmetric_kl(log_rows(own), log_softmax(seen, own_mask), own_mask)
+    return symmetric_kl(log_rows(own), log_softmax(seen, own_mask, support), own_mask, support=support)
 
 
 def distributed(
@@ -53,6 +54,7 @@ def distributed(
     there: Float[Tensor, "*batch own other"],
     back: Float[Tensor, "*batch other own"],
     own_mask: Bool[Tensor, "*#batch own"],
+    support: Bool[Tensor, "*#batch own own"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """Symmetric KL between own attention and the way through the other modality and back. Nats, per example.
 
@@ -61,7 +63,7 @@ def distributed(
     seen = there @ back
     floored_own, floored_seen = (own + DISTRIBUTED_FLOOR).log(), (seen + DISTRIBUTED_FLOOR).log()
     terms = own * (log_rows(own) - floored_seen) + seen * (log_rows(seen) - floored_own)
-    return pool_rows(terms, own_mask)
+    return pool_rows(terms, own_mask, support=support)
 
 
 def iais_loss(blocks: AttentionBlocks, direction: str = "both", kind: str = "singular") -> Float[Tensor, ""]:
@@ -92,5 +94,7 @@ def iais_loss(blocks: AttentionBlocks, direction: str = "both", kind: str = "sin
     return over_directions(
         blocks,
         direction,
-        lambda own, other, cross, mask: distributed(own, cross, vl if cross is lv else lv, mask),
+        lambda own, other, cross, mask, support: distributed(
+            own, cross, vl if cross is lv else lv, mask, support
+        ),
     )

@@ -8,6 +8,8 @@ compares rows, not scalars; without them the algorithm is not the closed form th
 Paper: arXiv:2212.10549, Algorithm 1 and equation 7.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -42,37 +44,51 @@ def soft_equivalence_loss(
         heads = range(blocks.ll.shape[1]) if blocks.per_head else [None]
         for head in heads:
             where = (example,) if head is None else (example, head)
-            parts = []
+            parts: list[tuple] = []
             if direction in ("language", "both"):
-                parts.append((blocks.ll[where], blocks.vv[where], blocks.lv[where], words, regions))
+                sees = _support(blocks.ll_support, example)
+                parts.append((blocks.ll[where], blocks.vv[where], blocks.lv[where], words, regions, sees))
             if direction in ("vision", "both"):
                 if blocks.vl is None:
                     raise ValueError(
                         f"direction={direction!r} needs S_VL, and these blocks have none (vl=None)"
                     )
-                parts.append((blocks.vv[where], blocks.ll[where], blocks.vl[where], regions, words))
-            for own, other, cross, mine, theirs in parts:
-                side = _one_side(own.double(), other.double(), cross.double(), mine, theirs, normalize, rows)
+                sees = _support(blocks.vv_support, example)
+                parts.append((blocks.vv[where], blocks.ll[where], blocks.vl[where], regions, words, sees))
+            for own, other, cross, mine, theirs, sees in parts:
+                matrices = own.double(), other.double(), cross.double()
+                side = _one_side(*matrices, mine, theirs, sees, normalize, rows)
                 total = total + side / len(heads)
     return total / len(blocks)
 
 
 def _one_side(
-    own: Tensor, other: Tensor, cross: Tensor, mine: list[int], theirs: list[int], normalize: str, rows: str
+    own: Tensor,
+    other: Tensor,
+    cross: Tensor,
+    mine: list[int],
+    theirs: list[int],
+    sees: Callable[[int, int], bool],
+    normalize: str,
+    rows: str,
 ) -> Tensor:
     loss = torch.zeros((), dtype=torch.float64)
     for i in mine:
-        seen = []
-        for j in mine:
+        seen, columns = [], [j for j in mine if sees(i, j)]
+        for j in columns:
             weighted = [
                 cross[i, k] * cross[j, p] * other[k, p] for k in theirs for p in theirs
             ]  # soft weighting
             seen.append(torch.stack(weighted).sum())
-        log_p = _log_distribution(own[i, mine], normalize)
+        log_p = _log_distribution(own[i, columns], normalize)
         log_q = _log_distribution(torch.stack(seen), normalize)
         for p, q in zip(log_p, log_q, strict=True):
             loss = loss + p.exp() * (p - q) + q.exp() * (q - p)
     return loss / len(mine) if rows == "mean" else loss
+
+
+def _support(support: Tensor | None, example: int) -> Callable[[int, int], bool]:
+    return lambda i, j: support is None or bool(support[example, i, j])
 
 
 def _log_distribution(row: Tensor, normalize: str) -> Tensor:

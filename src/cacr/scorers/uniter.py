@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cacr.attention import AttentionBlocks, QueryKeyCapture
+from cacr.attention import AttentionBlocks, watch
 from cacr.data.pairs import Picture
 from cacr.models.uniter import (
     EncodedPairs,
@@ -95,22 +95,11 @@ class UniterScorer:
         Raises:
             ValueError: A caption without a word, or a layer that the model does not have.
         """
-        layers = self.model.uniter.encoder.layer
-        if not -len(layers) <= layer < len(layers):
-            raise ValueError(
-                f"layer is {layer}; the model has {len(layers)} layers, counted from 0 or from -1"
-            )
         inputs = self._ready(self.processor(captions, [picture.regions for picture in pictures]))
-        with QueryKeyCapture(layers[layer].attention.self) as capture:
-            self.model(**inputs)
         text = self.processor.text_mask(inputs["input_ids"], inputs["attention_mask"])
-        regions = inputs["region_mask"].bool()
-        blocks = AttentionBlocks.from_query_key(
-            capture.query,
-            capture.key,
-            torch.cat([text, torch.zeros_like(regions)], 1),
-            torch.cat([torch.zeros_like(text), regions], 1),
-        )
+        with watch(self.model, layer=layer, text_mask=lambda inputs: text) as attention:
+            self.model(**inputs)
+            blocks = attention.blocks()
         tokens = [
             self.processor.tokenizer.convert_ids_to_tokens(ids[mask].tolist())
             for ids, mask in zip(inputs["input_ids"], text, strict=True)

@@ -10,7 +10,7 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/Kho
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
-from cacr.attention import AttentionBlocks, QueryKeyCapture
-from cacr.losses import attention_loss, hardest_negatives, ranking_loss, schedule_weight
+from cacr.attention import AttentionBlocks
+from cacr.losses import SCHEDULES, attention_loss, hardest_negatives, ranking_loss
 from cacr.models.uniter import UniterProcessor
+from cacr.regularizer import Regularizer, attach
 from cacr.training.config import TrainConfig
 
 COMPLETE = "complete"
@@ -46,7 +47,8 @@ class RetrievalTrainer(Trainer):
                 f"{self.args.n_gpu} GPUs in one process; training uses one so far: set CUDA_VISIBLE_DEVICES=0"
             )
         self.recipe, self.processor = recipe, processor
-        self.attention_loss = attention_loss(recipe.loss)
+        self._true = torch.empty(0, dtype=torch.long)
+        self.regularizer = self._attach()
         self._parts: dict[str, list[Tensor]] = defaultdict(list)
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
@@ -66,21 +68,18 @@ class RetrievalTrainer(Trainer):
         chosen = torch.cat([torch.zeros_like(hard[:, :1]), hard], 1)
         captions, images = captions.gather(1, chosen), images.gather(1, chosen)
         batch = _pairs(inputs, captions.flatten(), images.flatten())
-        if self.attention_loss is None:
-            out, attention = model(**batch), None
-        else:
-            encoder = self.accelerator.unwrap_model(model).uniter.encoder
-            with QueryKeyCapture(encoder.layer[self.recipe.layer].attention.self) as capture:
-                out = model(**batch)
-            attention = self._attention_loss(capture, batch, groups=len(chosen), size=chosen.shape[1])
+        reg = self.regularizer
+        if reg is not None:
+            self._true = torch.arange(len(chosen), device=chosen.device) * chosen.shape[1]
+            reg.progress(min(self.state.global_step, self.recipe.steps), self.recipe.steps)
+        out = model(**batch)
         match = out.rank_scores.view(chosen.shape)
         image_anchored, text_anchored = (ranking_loss(half, self.recipe.margin) for half in match.chunk(2))
         self._note(rank_image=image_anchored, rank_text=text_anchored)
         loss = (image_anchored + text_anchored) / 2
-        if attention is not None:
-            weight = self._weight()
-            self._note(weight=torch.tensor(weight))
-            loss = loss + weight * attention
+        if reg is not None:
+            self._note(**{name: reg.last[name] for name in ("vision", "language", "weight")})
+            loss = loss + out.cacr_loss / 2
         return (loss, out) if return_outputs else loss
 
     @torch.no_grad()
@@ -101,35 +100,31 @@ class RetrievalTrainer(Trainer):
         model.train(training)
         return torch.cat(parts).view(captions.shape)
 
-    def _attention_loss(
-        self, capture: QueryKeyCapture, batch: dict[str, Tensor], groups: int, size: int
-    ) -> Tensor:
-        """Vision on the true pairs of image-anchored groups, language on those of text-anchored ones, halved."""
-        loss = self.attention_loss
-        assert loss is not None
-        true = torch.arange(groups, device=capture.query.device) * size
-        text = self.processor.text_mask(
-            batch["input_ids"][true], batch["attention_mask"][true], special_tokens=loss.special_tokens
-        )
-        regions = batch["region_mask"][true].bool()
-        query, key = capture.query[true], capture.key[true]
-        text_mask = torch.cat([text, torch.zeros_like(regions)], 1)
-        region_mask = torch.cat([torch.zeros_like(text), regions], 1)
-        total = query.new_zeros(())
-        half = groups // 2
-        for direction, rows in (("vision", slice(0, half)), ("language", slice(half, None))):
-            blocks = AttentionBlocks.from_query_key(
-                query[rows], key[rows], text_mask[rows], region_mask[rows], space=loss.space, heads=loss.heads
-            )
-            value = loss(blocks, direction)
-            self._note(**{direction: value})
-            total = total + value / 2
-        return total
+    def _attach(self) -> Regularizer | None:
+        """The recipe's loss on the true pairs: vision on image-anchored groups, language on text-anchored ones."""
+        recipe, named = self.recipe, attention_loss(self.recipe.loss)
+        if named is None:
+            return None
 
-    def _weight(self) -> float:
-        step = min(self.state.global_step, self.recipe.steps)
-        return self.recipe.weight * schedule_weight(
-            step, self.recipe.steps, self.recipe.schedule, self.recipe.rate
+        def on_its_groups(blocks: AttentionBlocks, direction: str) -> Tensor:
+            half = len(blocks) // 2
+            return named(blocks[:half] if direction == "vision" else blocks[half:], direction)
+
+        def words(inputs: Mapping[str, Tensor]) -> Tensor:
+            ids, mask = inputs["input_ids"], inputs["attention_mask"]
+            return self.processor.text_mask(ids, mask, special_tokens=named.special_tokens)
+
+        assert self.model is not None
+        return attach(
+            self.model,
+            layer=recipe.layer,
+            loss=on_its_groups,
+            weight=recipe.weight,
+            schedule=lambda done: SCHEDULES[recipe.schedule](done, recipe.rate),
+            select=lambda inputs: self._true,
+            text_mask=words,
+            space=named.space,
+            heads=named.heads,
         )
 
     def _note(self, **parts: Tensor) -> None:

@@ -1,0 +1,192 @@
+"""Cut the four blocks out of what attention modules computed: gather first, multiply then.
+
+Rows and columns that count are gathered before the product, so that four small matrices are made instead of a large
+one. While torch.compile traces, nothing is gathered: lengths that depend on the data would break the graph, and
+masks give the same losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from cacr.attention.precision import at_least_float32, full_precision
+
+BLOCKS = ("ll", "lv", "vl", "vv")
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """What one call of one attention module was computed from, with its gradient."""
+
+    query: Tensor | None = None
+    """[batch, head, query, width], after rotary positions."""
+    key: Tensor | None = None
+    """[batch, head or group of heads, key, width]."""
+    scale: float = 1.0
+    """Factor of query · key."""
+    softcap: float | None = None
+    """Scores pass c · tanh(score / c), where a model does so."""
+    bias: Tensor | None = None
+    """[batch or 1, head, query, key], added to scores: relative positions."""
+    logits: Tensor | None = None
+    """[batch, head, query, key] in place of all above, where only they can be seen."""
+    allowed: Tensor | None = None
+    """[batch or 1, head or 1, query or 1, key], True where a query may see a key; None: see ``causal``."""
+    causal: bool = False
+    """Whether, without ``allowed``, a query sees only keys up to its own position."""
+
+    @property
+    def seen(self) -> Tensor:
+        """A tensor of the capture, for its device and gradient."""
+        tensor = self.query if self.logits is None else self.logits
+        assert tensor is not None
+        return tensor
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Batch, queries and keys."""
+        if self.logits is not None:
+            return self.logits.shape[0], self.logits.shape[2], self.logits.shape[3]
+        assert self.query is not None and self.key is not None
+        return self.query.shape[0], self.query.shape[2], self.key.shape[2]
+
+    def rows(self, index: Any) -> Captured:
+        """The same of some examples only."""
+        batch = self.size[0]
+        changes = {
+            name: value[index]
+            for name in ("query", "key", "bias", "logits", "allowed")
+            if (value := getattr(self, name)) is not None and value.shape[0] == batch
+        }
+        return replace(self, **changes)
+
+
+class Cutter:
+    """Gathers the rows and columns of each modality, once each.
+
+    Args:
+        text_mask: [batch, positions], True where a position counts as text.
+        region_mask: [batch, positions], True where a position counts as a region.
+    """
+
+    def __init__(self, text_mask: Tensor, region_mask: Tensor):
+        self._where = {"l": _compact(text_mask), "v": _compact(region_mask)}
+        self._gathered: dict[tuple[int, str, str], Tensor] = {}
+
+    def real(self, side: str) -> Tensor:
+        """[batch, row], True where a row of the cut holds a position that counts."""
+        return self._where[side][1]
+
+    def scores(self, captured: Captured, rows: str, columns: str) -> Tensor:
+        """Scaled scores of a block, [batch, head, row, column], in float32 or better; padding is arbitrary."""
+        if captured.logits is not None:
+            part = _take(captured.logits, self._where[rows][0], 2)
+            return at_least_float32(_take(part, self._where[columns][0], 3))
+        query, key = self._side(captured, "query", rows), self._side(captured, "key", columns)
+        scores = query @ key.transpose(-1, -2)
+        if captured.softcap is not None:
+            scores = captured.softcap * (scores / captured.softcap).tanh()
+        if captured.bias is not None:
+            bias = captured.bias.expand(len(scores), -1, -1, -1)
+            scores = scores + _take(_take(bias, self._where[rows][0], 2), self._where[columns][0], 3)
+        return scores
+
+    def allowed(self, captured: Captured, rows: str, columns: str) -> Tensor | None:
+        """Which pairs the model lets through, [batch, row, column]; None where the rows make no difference."""
+        _, queries, keys = captured.size
+        allowed = captured.allowed
+        if allowed is None and captured.causal:
+            device = captured.seen.device
+            allowed = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=device).tril()
+        if allowed is None or allowed.shape[2] == 1:
+            return None
+        batch = self._where["l"][1].shape[0]
+        allowed = allowed.any(1, keepdim=True).expand(batch, 1, queries, keys)
+        return _take(_take(allowed, self._where[rows][0], 2), self._where[columns][0], 3)[:, 0]
+
+    def _side(self, captured: Captured, name: str, side: str) -> Tensor:
+        place = (id(captured), name, side)
+        if place not in self._gathered:
+            part = at_least_float32(_take(getattr(captured, name), self._where[side][0], 2))
+            if name == "query":
+                part = part * captured.scale
+            else:
+                assert captured.query is not None and captured.key is not None
+                part = part.repeat_interleave(captured.query.shape[1] // captured.key.shape[1], dim=1)
+            self._gathered[place] = part
+        return self._gathered[place]
+
+
+def cut(
+    captured: Mapping[str, Captured], text_mask: Tensor, region_mask: Tensor, space: str, heads: str
+) -> dict[str, Any]:
+    """The fields of `AttentionBlocks`, from the attention call that each block comes from.
+
+    Args:
+        captured: Of "ll", "lv", "vv" and, if it exists, "vl": the call of which it is a part.
+        text_mask: [batch, positions] of the sequence of text, which may be the joint sequence.
+        region_mask: [batch, positions] of the sequence of regions, which may be the joint sequence.
+        space: "probabilities" or "scores".
+        heads: "mean" or "each".
+
+    Raises:
+        ValueError: The cross attention is incomplete: some words cannot see some regions, or the reverse.
+    """
+    cutter = Cutter(text_mask, region_mask)
+    fields: dict[str, Any] = {"vl": None, "space": space}
+    with full_precision(text_mask.device):
+        for name, call in captured.items():
+            rows, columns = name[0], name[1]
+            scores, allowed = cutter.scores(call, rows, columns), cutter.allowed(call, rows, columns)
+            real_row, real_column = cutter.real(rows), cutter.real(columns)
+            pairs = real_row[:, :, None] & real_column[:, None, :]
+            if allowed is not None and rows != columns:
+                _refuse_incomplete(name, pairs & ~allowed)
+            elif allowed is not None:
+                pairs = pairs & allowed
+                fields[f"{name}_support"] = pairs
+            if space == "probabilities":
+                lowest = torch.finfo(scores.dtype).min
+                scores = scores.masked_fill(~pairs[:, None], lowest).softmax(-1)
+            scores = scores.masked_fill(~pairs[:, None], 0.0)
+            fields[name] = scores.mean(1) if heads == "mean" else scores
+    return fields | {"text_mask": cutter.real("l"), "region_mask": cutter.real("v")}
+
+
+def _refuse_incomplete(name: str, missing: Tensor) -> None:
+    if torch.compiler.is_compiling() or not missing.any():
+        return
+    example = int(missing.flatten(1).any(1).nonzero()[0])
+    share = missing[example].float().mean().item()
+    who, whom = {"lv": ("words", "regions"), "vl": ("regions", "words")}[name]
+    raise ValueError(
+        f"in example {example} the model's mask hides {share:.0%} of the {whom} from the {who}, so S_{name.upper()} is "
+        "incomplete: a causal or sliding-window layer, or several pairs packed into one row. Choose another layer, or "
+        "give text_mask/region_mask that count only positions which see each other"
+    )
+
+
+def _compact(mask: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Positions of the True entries, in order, padded to the longest row: [batch, longest], and which are real."""
+    if torch.compiler.is_compiling():
+        return None, mask
+    counts = mask.sum(1)
+    where = (~mask).byte().argsort(dim=1, stable=True)[:, : int(counts.max())]
+    return where, torch.arange(where.shape[1], device=mask.device) < counts[:, None]
+
+
+def _take(x: Tensor, where: Tensor | None, axis: int) -> Tensor:
+    """Entries ``where`` [batch, entry] of ``x`` [batch, head, ...] along axis 2 or 3."""
+    if where is None:
+        return x
+    if axis == 2:
+        index = rearrange(where, "batch row -> batch 1 row 1").expand(-1, x.shape[1], -1, x.shape[3])
+    else:
+        index = rearrange(where, "batch column -> batch 1 1 column").expand(-1, x.shape[1], x.shape[2], -1)
+    return torch.gather(x, axis, index)

@@ -1,0 +1,370 @@
+"""Watch the text-image attention of a model while it runs: one call, any supported model, any kernel.
+
+Hooks on the root model arm the taps of the chosen layers before a forward pass and cut the blocks after it. Where
+nothing is asked for (evaluation, no gradients, paused) nothing is kept.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cacr.attention.blocks import AttentionBlocks
+from cacr.attention.capture import Tap, tap
+from cacr.attention.checkpointing import Exemption, checkpointed_layers
+from cacr.attention.cut import Captured, cut
+from cacr.attention.layouts import Layout, Run, layout_for
+
+MARK = "_cacr_watch"
+MaskOf = Callable[[Mapping[str, Any]], Tensor]
+After = Callable[["AttentionWatch", Any], Any]
+
+
+class AttentionWatch:
+    """The text-image attention of one or more layers of a model. Make it with `watch` or `cacr.attach`.
+
+    Args:
+        model: Any supported model; wrappers (DistributedDataParallel, torch.compile, PEFT) are seen through.
+        layer: "last" (the last with full text-image attention), "all", a number from 0 or from -1, or several.
+        layout: "auto", a name in `LAYOUTS`, or a `Layout`.
+        backend: "auto", "interface", "projection" or "trace".
+        select: Which examples of a batch: None for all, "paired" for those with words and regions, a slice,
+            indices, a boolean mask, or a function of the model's inputs that gives one.
+        text_mask: Inputs -> bool [batch, text]: which tokens count, in place of the layout's rule.
+        region_mask: Inputs -> bool [batch, positions of the image side]: which regions count.
+        special_ids: Token ids that never count as text, for instance ``tokenizer.all_special_ids``.
+        space: What blocks hold, "probabilities" or "scores".
+        heads: "mean" or "each".
+        always: Also in eval mode and without gradients.
+
+    Raises:
+        ValueError: A model without text-image attention, an unknown one, or options that do not fit it.
+        TypeError: Not a torch module, or torch.nn.DataParallel.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: int | str | Sequence[int] = "last",
+        layout: str | Layout = "auto",
+        backend: str = "auto",
+        select: Any = None,
+        text_mask: MaskOf | None = None,
+        region_mask: MaskOf | None = None,
+        special_ids: Sequence[int] = (),
+        space: str = "probabilities",
+        heads: str = "mean",
+        always: bool = False,
+    ):
+        self.model = innermost(model)
+        if hasattr(self.model, MARK):
+            raise ValueError(
+                f"this {type(self.model).__name__} is attached already; call detach() first, or name several layers at "
+                "once: layer=[-1, -2]"
+            )
+        self.layout = layout_for(self.model, layout)
+        self.layers = chosen_layers(self.model, self.layout, layer)
+        self.select, self.text_mask, self.region_mask = select, text_mask, region_mask
+        self.special_ids = tuple(special_ids)
+        self.space, self.heads, self.always = space, heads, always
+        self.places = {layer: self.layout.modules(self.model, layer) for layer in self.layers}
+        paths = {path for places in self.places.values() for path, _ in places.values()}
+        self.taps: dict[str, Tap] = {}
+        self.after: After | None = None
+        self._names = [
+            name for name in inspect.signature(type(self.model).forward).parameters if name != "self"
+        ]
+        self._paused = self._armed = False
+        self._inputs: dict[str, Any] = {}
+        self._blocks: dict[int, AttentionBlocks] = {}
+        try:
+            for path in sorted(paths):
+                self.taps[path] = tap(self.model.get_submodule(path), path, backend)
+        except Exception:
+            for one in self.taps.values():
+                one.remove()
+            raise
+        self._exemption = Exemption(checkpointed_layers(self.model, paths))
+        self._handles = [
+            self.model.register_forward_pre_hook(self._begin, with_kwargs=True, prepend=True),
+            self.model.register_forward_hook(self._end, with_kwargs=True),
+            self.model.register_forward_hook(self._disarm, always_call=True),
+        ]
+        setattr(self.model, MARK, self)
+
+    def blocks(self, layer: int | None = None) -> AttentionBlocks:
+        """The blocks of the latest watched forward pass, with their gradient.
+
+        Args:
+            layer: Which layer, as a number from 0 or from -1; may be left out if only one is watched.
+
+        Raises:
+            ValueError: Several layers are watched and none is named, or this one is not.
+            RuntimeError: No forward pass was watched yet.
+        """
+        if layer is None and len(self.layers) > 1:
+            raise ValueError(f"layers {self.layers} are watched; say which: blocks(layer={self.layers[-1]})")
+        number = self.layers[0] if layer is None else layer
+        number = number + self.layout.count(self.model) if number < 0 else number
+        if number not in self.layers:
+            raise ValueError(f"layer {layer} is not watched; expected one of {self.layers}")
+        if number not in self._blocks:
+            when = (
+                "run the model"
+                if self.always
+                else "run the model in train mode with gradients, or in recording()"
+            )
+            raise RuntimeError(f"no forward pass was watched yet (or its batch held no pair): {when} first")
+        return self._blocks[number]
+
+    @property
+    def active(self) -> bool:
+        """Whether a forward pass would be watched now."""
+        if self._paused:
+            return False
+        return self.always or (self.model.training and torch.is_grad_enabled())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Watch nothing inside: mining, evaluation."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Watch inside also in eval mode and without gradients."""
+        before, self.always = self.always, True
+        try:
+            yield
+        finally:
+            self.always = before
+
+    def detach(self) -> None:
+        """Leave the model as it was before. A second call does nothing."""
+        for handle in self._handles:
+            handle.remove()
+        for one in self.taps.values():
+            one.remove()
+        self._handles, self.taps = [], {}
+        if getattr(self.model, MARK, None) is self:
+            delattr(self.model, MARK)
+
+    def __enter__(self) -> AttentionWatch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.detach()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies of a model carry a watch of their own, without what was captured."""
+        return self.__dict__ | {"_blocks": {}, "_inputs": {}}
+
+    def describe(self) -> list[str]:
+        """Lines that say what is watched: modules, back ends, blocks that exist and why others do not."""
+        lines = []
+        for layer, places in self.places.items():
+            by_path: dict[str, list[str]] = {}
+            for block, (path, _) in places.items():
+                by_path.setdefault(path, []).append(f"S_{block.upper()}")
+            for path, blocks in by_path.items():
+                one = self.taps.get(path)
+                how = f"{type(one.module).__name__}, back end {one.backend}" if one else "detached"
+                lines.append(f"layer {layer}: {' '.join(blocks)} from {path} ({how})")
+        lines += [f"no S_{block.upper()}: {reason}" for block, reason in self.layout.absent.items()]
+        return lines + ([self.layout.note] if self.layout.note else [])
+
+    def __repr__(self) -> str:
+        head = f"{type(self).__name__}({type(self.model).__name__}, layout {self.layout.name!r})"
+        return "\n  ".join([head, *self.describe()])
+
+    # What follows runs around each forward pass of the root model.
+
+    def _begin(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        if getattr(model, "_is_replica", False):
+            raise TypeError(f"{type(model).__name__} runs in torch.nn.DataParallel; {DATA_PARALLEL}")
+        if self._armed or not self.active:
+            return
+        self._armed, self._blocks = True, {}
+        self._inputs = dict(zip(self._names, args, strict=False)) | kwargs
+        self._exemption.begin()
+        for one in self.taps.values():
+            one.arm()
+
+    def _end(self, model: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+        if not self._armed:
+            return None
+        calls = {path: one.disarm() for path, one in self.taps.items()}
+        for layer in self.layers:
+            blocks = self._cut(layer, calls)
+            if blocks is not None:
+                self._blocks[layer] = blocks
+        return None if self.after is None else self.after(self, output)
+
+    def _disarm(self, model: nn.Module, args: tuple, output: Any) -> None:
+        if self._armed:
+            for one in self.taps.values():
+                one.disarm()
+            self._exemption.end()
+            self._armed, self._inputs = False, {}
+
+    def _cut(self, layer: int, calls: Mapping[str, list[Captured]]) -> AttentionBlocks | None:
+        captured = {}
+        for block, (path, place) in self.places[layer].items():
+            made = calls[path]
+            if len(made) != place.calls:
+                raise RuntimeError(_wrong_number(path, len(made), place.calls, self.taps[path].backend))
+            captured[block] = made[place.call]
+            if not self.always and not captured[block].seen.requires_grad:
+                raise RuntimeError(
+                    f"the attention of {path} carries no gradient, so a regularizer could not teach it: it and all "
+                    "below are frozen, or it ran inside re-entrant checkpointing (use_reentrant=False repairs that). "
+                    "Use paused() or recording() where no gradient is wanted"
+                )
+        run = Run(
+            self._inputs,
+            getattr(self.model, "config", None),
+            captured,
+            self.text_mask,
+            self.region_mask,
+            self.special_ids,
+        )
+        captured = dict(self.layout.adapt(captured, run))
+        text, regions = self.layout.masks(run)
+        _check_lengths(self.layout, layer, captured, {"l": text, "v": regions})
+        rows = _rows(self.select, self._inputs, text, regions)
+        if rows is not None:
+            text, regions = text[rows], regions[rows]
+            if len(text) == 0:
+                return None
+            unique = {id(call): call.rows(rows) for call in captured.values()}
+            captured = {block: unique[id(call)] for block, call in captured.items()}
+        _refuse_unpaired(text, regions, self.layout)
+        return AttentionBlocks(**cut(captured, text, regions, self.space, self.heads))
+
+
+DATA_PARALLEL = (
+    "its replicas share hooks and would mix their examples. Use DistributedDataParallel (torchrun), or one GPU: "
+    "CUDA_VISIBLE_DEVICES=0"
+)
+
+
+def watch(model: nn.Module, **options: Any) -> AttentionWatch:
+    """Watch a model's attention in any mode, without a loss: for figures and analyses.
+
+    Example:
+        >>> from cacr.tiny_models import TINY
+        >>> tiny = TINY["visual_bert"]()
+        >>> with watch(tiny.model) as attention:
+        ...     _ = tiny.model(**tiny.inputs)
+        ...     attention.blocks().lv.shape
+        torch.Size([2, 7, 4])
+    """
+    return AttentionWatch(model, **({"always": True} | options))
+
+
+def innermost(model: Any) -> nn.Module:
+    """The model inside DistributedDataParallel, torch.compile and PEFT wrappers.
+
+    Raises:
+        TypeError: Not a torch module, or torch.nn.DataParallel.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a torch module, got {type(model).__name__}")
+    if isinstance(model, nn.DataParallel):
+        raise TypeError(f"torch.nn.DataParallel is not supported: {DATA_PARALLEL}")
+    if hasattr(model, "_orig_mod"):
+        return innermost(model._orig_mod)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        return innermost(model.module)
+    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        base: Any = model.get_base_model
+        return innermost(base())
+    return model
+
+
+def chosen_layers(model: nn.Module, layout: Layout, layer: int | str | Sequence[int]) -> list[int]:
+    """Zero-based numbers of the layers that a caller means.
+
+    Raises:
+        ValueError: Not "last", "all", a number or several, or a layer that does not exist or has no such attention.
+    """
+    count, usable = layout.count(model), layout.usable(model)
+    if not usable:
+        raise ValueError(f"no layer of this {type(model).__name__} has full text-image attention")
+    if layer == "last":
+        return [usable[-1]]
+    if layer == "all":
+        return usable
+    wanted = [layer] if isinstance(layer, int) else layer
+    if isinstance(wanted, str) or not all(isinstance(one, int) for one in wanted) or not wanted:
+        raise ValueError(
+            f'layer is {layer!r}; expected "last", "all", a number such as -1, or several: [-1, -2]'
+        )
+    numbers = []
+    for one in wanted:
+        if not -count <= one < count:
+            raise ValueError(f"layer is {one}; the model has {count} layers, counted from 0 or from -1")
+        numbers.append(one % count)
+        if layout.only_usable and one % count not in usable:
+            raise ValueError(f"layer {one} has no text-image attention; layers with it: {usable}")
+    return sorted(set(numbers))
+
+
+def _rows(select: Any, inputs: Mapping[str, Any], text: Tensor, regions: Tensor) -> Any:
+    if select is None:
+        return None
+    if isinstance(select, str):
+        if select != "paired":
+            raise ValueError(
+                f'select is {select!r}; expected "paired", a slice, indices, a mask or a function'
+            )
+        return text.any(1) & regions.any(1)
+    rows = select(inputs) if callable(select) else select
+    return rows if isinstance(rows, slice) else torch.as_tensor(rows, device=text.device)
+
+
+def _check_lengths(
+    layout: Layout, layer: int, captured: Mapping[str, Captured], masks: Mapping[str, Tensor]
+) -> None:
+    for block, call in captured.items():
+        batch, queries, keys = call.size
+        for side, positions in ((block[0], queries), (block[1], keys)):
+            if masks[side].shape != (batch, positions):
+                raise ValueError(
+                    f"layout {layout.name!r} gave a mask of shape {tuple(masks[side].shape)} for the "
+                    f"{'text' if side == 'l' else 'regions'}, and S_{block.upper()} of layer {layer} has "
+                    f"{(batch, positions)} of them; text_mask and region_mask can override it"
+                )
+
+
+def _refuse_unpaired(text: Tensor, regions: Tensor, layout: Layout) -> None:
+    if torch.compiler.is_compiling():
+        return
+    for mask, what in ((text, "word that counts"), (regions, "region")):
+        empty = ~mask.any(1)
+        if empty.any():
+            after = " after its last image" if "vl" in layout.absent and what.startswith("word") else ""
+            raise ValueError(
+                f"no {what}{after} in example {int(empty.nonzero()[0])} of those selected. Attention congruence needs "
+                'both; with select="paired" such examples are left out'
+            )
+
+
+def _wrong_number(path: str, made: int, expected: int, backend: str) -> str:
+    if made == 0:
+        cure = (
+            "the layer was not run in this forward pass, or its attention happens where the back end cannot look: try "
+            'backend="trace", or another layer'
+        )
+    else:
+        cure = "give a layout of your own that says which: Place(path, call=0, calls=2)"
+    times = f"{made} times in one forward pass, expected {expected}"
+    return f"{path} computed attention {times} (back end {backend}); {cure}"

@@ -1,0 +1,49 @@
+"""Model outputs that declare the field ``cacr_loss``.
+
+Writing an undeclared key into a ModelOutput works until pytree takes the output apart and builds it anew, as
+DistributedDataParallel does to find unused parameters: its constructor does not know the key.
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import field, fields, is_dataclass, make_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.utils import ModelOutput
+
+FIELD = "cacr_loss"
+
+
+def with_field(output: Any, loss: Tensor) -> Any:
+    """The output with ``cacr_loss``: a ModelOutput or a dict carries it, anything else is returned as it is."""
+    if isinstance(output, ModelOutput) and is_dataclass(output):
+        kind = declaring(type(output))
+        return kind(
+            **{f.name: getattr(output, f.name) for f in fields(output) if f.name != FIELD}, cacr_loss=loss
+        )
+    return {**output, FIELD: loss} if type(output) is dict else output
+
+
+def declare_ahead(model: nn.Module) -> None:
+    """Make the output classes that forward's annotation names: not while torch.compile traces."""
+    try:
+        hint = typing.get_type_hints(type(model).forward).get("return")
+    except Exception:  # annotations may name what only a type checker imports
+        return
+    for kind in typing.get_args(hint) if isinstance(hint, UnionType) or typing.get_args(hint) else (hint,):
+        if isinstance(kind, type) and issubclass(kind, ModelOutput) and is_dataclass(kind):
+            declaring(kind)
+
+
+@cache
+def declaring(kind: Any) -> Any:
+    """The class ``kind`` with one field more, of the same name; its constructor registers it with pytree."""
+    if FIELD in {f.name for f in fields(kind)}:
+        return kind
+    made = make_dataclass(kind.__name__, [(FIELD, Any, field(default=None))], bases=(kind,))
+    made.__module__, made.__doc__ = kind.__module__, kind.__doc__
+    return made

@@ -1,0 +1,183 @@
+"""attach keeps its promises on every architecture: nothing changes, the gradient arrives, the blocks are the model's own."""
+
+import copy
+import inspect
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from cacr import attach, cacr_loss
+from cacr.attention import watch
+from cacr.attention.layouts import LAYOUTS, layout_for
+from cacr.tiny_models import DUAL_ENCODERS, TINY
+
+LEARNED_CROSS = lambda blocks, direction: cacr_loss(blocks, direction, detach_cross=False)  # noqa: E731
+
+
+def run(model, inputs):
+    torch.manual_seed(0)  # ViLT draws the order of its patches
+    return model(**inputs)
+
+
+def task_loss(out):
+    if getattr(out, "loss", None) is not None:
+        return out.loss
+    return sum(x.float().square().mean() for x in floats(out))
+
+
+def floats(out):
+    fields = {key: value for key, value in out.items() if key != "cacr_loss"}
+    return [x for x in flatten(fields) if torch.is_tensor(x) and x.is_floating_point()]
+
+
+def flatten(x):
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, list | tuple):
+        return [leaf for part in x for leaf in flatten(part)]
+    return [x]
+
+
+def gradients(model):
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_attach_changes_neither_outputs_nor_task_gradients(name):
+    tiny = TINY[name]()
+    model = tiny.model.train()
+    before, keys = run(model, tiny.inputs), set(model.state_dict())
+    task_loss(before).backward()
+    stock = copy.deepcopy(gradients(model))
+    model.zero_grad()
+
+    reg = attach(model, weight=0.0)
+    after = run(model, tiny.inputs)
+    assert reg.last["language"] > 0
+    assert all(torch.equal(a, b) for a, b in zip(floats(before), floats(after), strict=True))
+    assert set(model.state_dict()) == keys
+    (task_loss(after) + after.cacr_loss).backward()
+    assert gradients(model).keys() >= stock.keys()
+    assert all(torch.equal(gradients(model)[key], value) for key, value in stock.items())
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_its_gradient_reaches_queries_keys_and_the_layers_below(name):
+    tiny = TINY[name]()
+    reg = attach(tiny.model.train(), loss=LEARNED_CROSS)
+    run(tiny.model, tiny.inputs).cacr_loss.backward()
+    reached = {key for key, grad in gradients(tiny.model).items() if grad.abs().sum() > 0}
+    for path, one in reg.taps.items():
+        inside = [key for key in reached if key.startswith(path + ".")]
+        weights = [key for key, _ in one.module.named_parameters() if "weight" in key]
+        wanted = [
+            key
+            for key in weights
+            if key.split(".")[0] in ("query", "key", "q_proj", "k_proj", "q", "k", "qkv")
+        ]
+        assert wanted
+        assert all(f"{path}.{key}" in inside for key in wanted), (path, wanted, inside)
+        bottom = re.sub(r"\.(layers?|block|x_layers|cross_modal_\w+_layers)\.\d+\..*", r".\1.0.", path)
+        assert any(key.startswith(bottom) for key in reached), bottom
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_blocks_are_those_of_eager_attention(name):
+    tiny = TINY[name]()
+    model = tiny.model.eval()
+    eager(model)
+    seen = {}
+    layout = layout_for(model)
+
+    def spy(run):
+        seen["masks"] = layout.masks(run)
+        return seen["masks"]
+
+    attention = watch(model, layout=replace(layout, masks=spy))
+    returned = {path: [] for path in attention.taps}
+    for path, one in attention.taps.items():
+        one.module.register_forward_pre_hook(ask_for_attention, with_kwargs=True)
+        one.module.register_forward_hook(
+            lambda m, a, out, path=path: returned[path].append(probabilities(out))
+        )
+    with torch.no_grad():
+        torch.manual_seed(0)
+        model(**tiny.inputs, output_attentions=True)
+    blocks = attention.blocks()
+    text, regions = seen["masks"]
+    masks = {"l": text, "v": regions}
+    for block, (path, place) in attention.places[attention.layers[0]].items():
+        whole = returned[path][place.call]
+        if name == "mllama" and block == "vv":
+            whole = without_tile_padding(whole, tiles=2, patches=masks["v"].shape[1] // 2)
+        for example in range(2):
+            rows, columns = masks[block[0]][example], masks[block[1]][example]
+            part = whole[example][:, rows][:, :, columns].double()
+            expected = (part / part.sum(-1, keepdim=True)).mean(0)
+            ours = getattr(blocks, block)[example, : rows.sum(), : columns.sum()]
+            assert_close(ours.double(), expected, atol=1e-5, rtol=0)
+
+
+def ask_for_attention(module, args, kwargs):
+    """LXMERT and FLAVA do not ask all their modules, even with output_attentions=True."""
+    names = list(inspect.signature(module.forward).parameters)
+    if "output_attentions" in names:
+        return args[: names.index("output_attentions")], kwargs | {"output_attentions": True}
+    return args, kwargs
+
+
+def eager(model):
+    try:
+        model.set_attn_implementation("eager")
+    except ValueError:
+        assert "attn_implementation" in str(model.config)
+
+
+def probabilities(out):
+    found = [x for x in flatten(out) if torch.is_tensor(x) and x.ndim == 4 and x.shape[-1] > 1]
+    found = [x for x in found if torch.allclose(x.float().sum(-1), torch.ones(()), atol=1e-4)]
+    assert len(found) == 1, "the module returned no attention"
+    return found[0]
+
+
+def without_tile_padding(x, tiles, patches):
+    x = x.unflatten(3, (tiles, -1)).unflatten(2, (tiles, -1))
+    return x[:, :, :, :patches][..., :patches].flatten(4, 5).flatten(2, 3)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_detach_leaves_nothing_behind(name):
+    model = TINY[name]().model
+    before = {path: dict(module.__dict__) for path, module in model.named_modules()}
+    hooks = {path: hook_count(module) for path, module in model.named_modules()}
+    attach(model, layer="all").detach()
+    for path, module in model.named_modules():
+        assert module.__dict__.keys() == before[path].keys()
+        assert all(module.__dict__[key] is value for key, value in before[path].items())
+        assert hook_count(module) == hooks[path]
+
+
+def hook_count(module):
+    return sum(len(v) for k, v in module.__dict__.items() if k.endswith("_hooks"))
+
+
+@pytest.mark.parametrize("name", DUAL_ENCODERS)
+def test_a_dual_encoder_is_refused_with_the_reason(name):
+    with pytest.raises(ValueError, match="dual encoder.*never attend to each other"):
+        attach(DUAL_ENCODERS[name]().model)
+
+
+def test_every_layout_has_a_tiny_model():
+    used = {layout_for(build().model).name for build in TINY.values()}
+    variants = {
+        "paligemma-suffix",
+        "blip-2-llm",
+        "instructblip-opt",
+        "instructblip-t5",
+        "instructblip-llm",
+        "vipllava",
+    }
+    assert {one.name for family in LAYOUTS.values() for one in family} - used <= variants
