@@ -66,6 +66,13 @@ class Captured:
         }
         return replace(self, **changes)
 
+    def to(self, device: torch.device) -> Captured:
+        """The same on a device: modules of one model may lie on several."""
+        if self.seen.device == device:
+            return self
+        tensors = ("query", "key", "bias", "logits", "allowed")
+        return replace(self, **{n: x.to(device) for n in tensors if (x := getattr(self, n)) is not None})
+
 
 class Cutter:
     """Gathers the rows and columns of each modality, once each.

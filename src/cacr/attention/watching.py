@@ -22,7 +22,6 @@ from cacr.attention.layouts import Layout, Run, layout_for
 
 MARK = "_cacr_watch"
 MaskOf = Callable[[Mapping[str, Any]], Tensor]
-After = Callable[["AttentionWatch", Any], Any]
 
 
 class AttentionWatch:
@@ -75,7 +74,6 @@ class AttentionWatch:
         self.places = {layer: self.layout.modules(self.model, layer) for layer in self.layers}
         paths = {path for places in self.places.values() for path, _ in places.values()}
         self.taps: dict[str, Tap] = {}
-        self.after: After | None = None
         self._names = [
             name for name in inspect.signature(type(self.model).forward).parameters if name != "self"
         ]
@@ -89,6 +87,11 @@ class AttentionWatch:
             for one in self.taps.values():
                 one.remove()
             raise
+        self._expected = {
+            path: place.calls for places in self.places.values() for path, place in places.values()
+        }
+        for one in self.taps.values():
+            one.heard = self._heard
         self._exemption = Exemption(checkpointed_layers(self.model, paths))
         self._handles = [
             self.model.register_forward_pre_hook(self._begin, with_kwargs=True, prepend=True),
@@ -198,15 +201,34 @@ class AttentionWatch:
         for one in self.taps.values():
             one.arm()
 
+    def _heard(self) -> None:
+        """A tap kept a call: when it was the last one expected, cut the blocks, inside the model's own forward.
+
+        So torch.compile has it all in the model's graph, and queries and keys are let go at once.
+        """
+        if all(one.count == self._expected[path] for path, one in self.taps.items()):
+            for layer in self.layers:
+                blocks = self._cut(layer)
+                if blocks is not None:
+                    self._blocks[layer] = blocks
+            for one in self.taps.values():
+                one.calls = []
+            self._on_blocks()
+
+    def _on_blocks(self) -> None:
+        """What to do once the blocks are there."""
+
+    def _on_output(self, output: Any) -> Any:
+        """What the model returns in place of ``output``."""
+        return output
+
     def _end(self, model: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
         if not self._armed:
-            return None
-        calls = {path: one.disarm() for path, one in self.taps.items()}
-        for layer in self.layers:
-            blocks = self._cut(layer, calls)
-            if blocks is not None:
-                self._blocks[layer] = blocks
-        return None if self.after is None else self.after(self, output)
+            return output
+        for path, one in self.taps.items():
+            if one.count != self._expected[path]:
+                raise RuntimeError(_wrong_number(path, one.count, self._expected[path], one.backend))
+        return self._on_output(output)
 
     def _disarm(self, model: nn.Module, args: tuple, output: Any) -> None:
         if self._armed:
@@ -215,13 +237,10 @@ class AttentionWatch:
             self._exemption.end()
             self._armed, self._inputs = False, {}
 
-    def _cut(self, layer: int, calls: Mapping[str, list[Captured]]) -> AttentionBlocks | None:
+    def _cut(self, layer: int) -> AttentionBlocks | None:
         captured = {}
         for block, (path, place) in self.places[layer].items():
-            made = calls[path]
-            if len(made) != place.calls:
-                raise RuntimeError(_wrong_number(path, len(made), place.calls, self.taps[path].backend))
-            captured[block] = made[place.call]
+            captured[block] = self.taps[path].calls[place.call]
             if not self.always and not captured[block].seen.requires_grad:
                 raise RuntimeError(
                     f"the attention of {path} carries no gradient, so a regularizer could not teach it: it and all "
@@ -236,8 +255,13 @@ class AttentionWatch:
             self.region_mask,
             self.special_ids,
         )
-        captured = dict(self.layout.adapt(captured, run))
-        text, regions = self.layout.masks(run)
+        device = captured["lv"].seen.device
+        adapted = self.layout.adapt(captured, run)
+        moved = {
+            id(call): call.to(device) for call in adapted.values()
+        }  # one a call: blocks share what is gathered
+        captured = {block: moved[id(call)] for block, call in adapted.items()}
+        text, regions = (mask.to(device) for mask in self.layout.masks(run))
         _check_lengths(self.layout, layer, captured, {"l": text, "v": regions})
         rows = _rows(self.select, self._inputs, text, regions)
         if rows is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import typing
 from dataclasses import field, fields, is_dataclass, make_dataclass
-from functools import cache
 from types import UnionType
 from typing import Any
 
@@ -16,12 +15,15 @@ from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
 FIELD = "cacr_loss"
+_MADE: dict[Any, Any] = {}
+"""Output class -> the same with the field."""
 
 
 def with_field(output: Any, loss: Tensor) -> Any:
     """The output with ``cacr_loss``: a ModelOutput or a dict carries it, anything else is returned as it is."""
     if isinstance(output, ModelOutput) and is_dataclass(output):
-        kind = declaring(type(output))
+        # a plain dictionary: torch.compile can look a class up, but cannot make one
+        kind = _MADE[type(output)] if type(output) in _MADE else declaring(type(output))
         return kind(
             **{f.name: getattr(output, f.name) for f in fields(output) if f.name != FIELD}, cacr_loss=loss
         )
@@ -39,11 +41,13 @@ def declare_ahead(model: nn.Module) -> None:
             declaring(kind)
 
 
-@cache
 def declaring(kind: Any) -> Any:
-    """The class ``kind`` with one field more, of the same name; its constructor registers it with pytree."""
+    """The class ``kind`` with one field more, of the same name; making it registers it with pytree."""
+    if kind in _MADE:
+        return _MADE[kind]
     if FIELD in {f.name for f in fields(kind)}:
         return kind
     made = make_dataclass(kind.__name__, [(FIELD, Any, field(default=None))], bases=(kind,))
     made.__module__, made.__doc__ = kind.__module__, kind.__doc__
+    _MADE[kind] = made
     return made

@@ -52,13 +52,12 @@ class Regularizer(AttentionWatch):
         self.schedule, self.total_steps, self.steps_done = schedule, total_steps, 0
         self.add_to_loss, self.accumulation_steps = add_to_loss, accumulation_steps
         self._loss: Tensor | None = None
+        self._share: Tensor | None = None
         self._last: dict[str, Tensor] = {}
         self._factor = torch.zeros(())  # a tensor: a number would be compiled in, once per step
         self.weight = weight
         super().__init__(model, **options)
         declare_ahead(self.model)
-        if function is not None:
-            self.after = _add_loss
 
     @property
     def weight(self) -> float:
@@ -95,7 +94,7 @@ class Regularizer(AttentionWatch):
         """Parts of the latest loss for logs, detached, in nats and before the weight.
 
         ``language`` and ``vision`` where they exist (means over layers), the same per layer as ``layer_11/language``
-        where several are watched, ``cacr_loss`` after the weight, ``weight``, and ``pairs``: how many were counted.
+        where several are watched, ``cacr_loss`` after the weight, and ``weight``.
         """
         return dict(self._last)
 
@@ -126,7 +125,7 @@ class Regularizer(AttentionWatch):
         return [head, *super().describe()]
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_loss": None, "_last": {}}
+        return super().__getstate__() | {"_loss": None, "_share": None, "_last": {}}
 
     def _set_factor(self) -> None:
         factor = 1.0
@@ -138,54 +137,52 @@ class Regularizer(AttentionWatch):
                 factor = schedule_weight(done, self.total_steps, self.schedule)
         self._factor.fill_(self._weight * factor)
 
-    def _compute(self) -> Tensor:
-        if self.schedule is not None and self.total_steps is None:
+    def _begin(self, model: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        self._loss = None
+        super()._begin(model, args, kwargs)
+        if self._armed and self.schedule is not None and self.total_steps is None:
             raise ValueError(
                 f"the schedule {self.schedule!r} needs to know how long the run is: attach(..., total_steps=5000) and "
                 "reg.step() after each optimizer step"
             )
-        assert self.function is not None
+
+    def _on_blocks(self) -> None:
+        if self.function is None:
+            return
         parts: dict[str, Tensor] = {}
         for layer in self.layers:
-            if layer not in self._blocks:  # select="paired" and no pair in this batch
-                continue
-            for direction in self.directions:
-                parts[f"layer_{layer}/{direction}"] = self.function(self._blocks[layer], direction)
-        names = self.directions if parts else ()
+            if layer in self._blocks:  # not with select="paired" and no pair in this batch
+                for direction in self.directions:
+                    parts[f"layer_{layer}/{direction}"] = self.function(self._blocks[layer], direction)
         means = {
             name: torch.stack([part for key, part in parts.items() if key.endswith("/" + name)]).mean()
-            for name in names
+            for name in (self.directions if parts else ())
         }
         nothing = torch.zeros((), device=next(self.model.parameters()).device)
         total = (torch.stack(list(means.values())).sum() if means else nothing) * self._factor
-        pairs = len(next(iter(self._blocks.values()))) if self._blocks else 0
         self._last = {name: value.detach() for name, value in means.items()}
         if len(self.layers) > 1:
             self._last |= {name: value.detach() for name, value in parts.items()}
-        self._last |= {
-            "cacr_loss": total.detach(),
-            "weight": self._factor.clone(),
-            "pairs": torch.tensor(pairs),
-        }
-        return total
+        self._last |= {"cacr_loss": total.detach(), "weight": self._factor.clone()}
+        self._loss = total
+        if self.add_to_loss:
+            self._share = total / _micro_batches(self)
 
-
-def _add_loss(watch: AttentionWatch, output: Any) -> Any:
-    assert isinstance(watch, Regularizer)
-    loss = watch._loss = watch._compute()
-    if watch.add_to_loss:
-        own = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
-        if own is None:
-            raise ValueError(
-                f"add_to_loss=True, but {type(watch.model).__name__} returned no loss to add to: pass labels, or add "
-                "out.cacr_loss yourself"
-            )
-        total = own + loss / _micro_batches(watch)
-        if isinstance(output, dict):
-            output["loss"] = total
-        else:
-            output.loss = total
-    return with_field(output, loss)
+    def _on_output(self, output: Any) -> Any:
+        if self.function is None:
+            return output
+        if self.add_to_loss:
+            own = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
+            if own is None:
+                raise ValueError(
+                    f"add_to_loss=True, but {type(self.model).__name__} returned no loss to add to: pass labels, or "
+                    "add out.cacr_loss yourself"
+                )
+            if isinstance(output, dict):
+                output["loss"] = own + self._share
+            else:
+                output.loss = own + self._share
+        return with_field(output, self.loss)
 
 
 def _micro_batches(reg: Regularizer) -> int:

@@ -1,4 +1,4 @@
-"""attach keeps its promises on every architecture: nothing changes, the gradient arrives, the blocks are the model's own."""
+"""attach keeps its promises on every architecture: nothing changes, gradients arrive, blocks are the model's own."""
 
 import copy
 import inspect
@@ -14,7 +14,7 @@ from cacr.attention import watch
 from cacr.attention.layouts import LAYOUTS, layout_for
 from cacr.tiny_models import DUAL_ENCODERS, TINY
 
-LEARNED_CROSS = lambda blocks, direction: cacr_loss(blocks, direction, detach_cross=False)  # noqa: E731
+LEARNED_CROSS = lambda blocks, direction: cacr_loss(blocks, direction, detach_cross=False)
 
 
 def run(model, inputs):

@@ -84,7 +84,7 @@ def _looking(name: str) -> Callable[..., Any]:
     ) -> Any:
         tap = getattr(module, MARK, None)
         if tap is not None and tap.armed:
-            tap.calls.append(_captured(module, query, key, attention_mask, name, kwargs))
+            tap.keep(_captured(module, query, key, attention_mask, name, kwargs))
         if name == "eager":
             function = sys.modules[type(module).__module__].eager_attention_forward
         else:

@@ -100,7 +100,7 @@ class ProjectionTap(Tap):
 
     def _keep(self, query: Tensor, key: Tensor) -> None:
         allowed = allowed_by(self._mask, query.shape[0], query.shape[2], key.shape[2])
-        self.calls.append(Captured(query, key, query.shape[-1] ** -0.5, allowed=allowed))
+        self.keep(Captured(query, key, query.shape[-1] ** -0.5, allowed=allowed))
         self._query = self._mask = None
 
 

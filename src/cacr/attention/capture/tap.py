@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import nn
 
@@ -29,16 +30,24 @@ class Tap(ABC):
     def __init__(self, module: nn.Module, path: str):
         self.module, self.path = module, path
         self.armed = False
+        self.count = 0
         self.calls: list[Captured] = []
+        self.heard: Callable[[], None] | None = None
 
     def arm(self) -> None:
         """Forget earlier calls and listen."""
-        self.calls, self.armed = [], True
+        self.calls, self.count, self.armed = [], 0, True
 
-    def disarm(self) -> list[Captured]:
-        """Stop listening and hand over what was kept: recomputations (activation checkpointing) go unheard."""
-        calls, self.calls, self.armed = self.calls, [], False
-        return calls
+    def disarm(self) -> None:
+        """Stop listening: recomputations (activation checkpointing) go unheard."""
+        self.calls, self.armed = [], False
+
+    def keep(self, call: Captured) -> None:
+        """Keep a call, and tell whoever listens."""
+        self.calls.append(call)
+        self.count += 1
+        if self.heard is not None:
+            self.heard()
 
     @abstractmethod
     def remove(self) -> None:

@@ -62,11 +62,11 @@ class _Seeing(TorchFunctionMode):
         if name == "softmax":
             scores = args[0] if args else kwargs.get("input", kwargs.get("self"))
             if isinstance(scores, Tensor) and scores.ndim == 4:
-                self.tap.calls.append(Captured(logits=scores, allowed=scores.detach() > HIDDEN))
+                self.tap.keep(Captured(logits=scores, allowed=scores.detach() > HIDDEN))
         elif name == "scaled_dot_product_attention":
-            self.tap.calls.append(_from_sdpa(*args, **kwargs))
+            self.tap.keep(_from_sdpa(*args, **kwargs))
         elif name == "multi_head_attention_forward":
-            self.tap.calls.append(_from_multihead(*args, **kwargs))
+            self.tap.keep(_from_multihead(*args, **kwargs))
         return func(*args, **kwargs)
 
 

@@ -11,7 +11,10 @@ from torch.nn.functional import pad
 from cacr.attention.layouts.layout import Masks, Run
 
 PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
-MARKERS = ("vision_start_token_id", "vision_end_token_id", "boi_token_index", "eoi_token_index")
+MARKERS = (
+    *("vision_start_token_id", "vision_end_token_id", "image_start_token_id", "image_end_token_id"),
+    *("video_start_token_id", "video_end_token_id", "boi_token_index", "eoi_token_index"),
+)
 
 
 def text_then_regions(features: str, mask: str) -> Masks:
