@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cacr.attention.blocks import AttentionBlocks
+from cacr._messages import unknown
+from cacr.attention.blocks import HEADS, SPACES, AttentionBlocks
 from cacr.attention.capture import Tap, tap
 from cacr.attention.checkpointing import Exemption, checkpointed_layers
 from cacr.attention.cut import Captured, cut
@@ -60,6 +61,14 @@ class AttentionWatch:
         heads: str = "mean",
         always: bool = False,
     ):
+        if space not in SPACES:
+            raise ValueError(unknown("space", space, SPACES))
+        if heads not in HEADS:
+            raise ValueError(unknown("heads", heads, HEADS))
+        if isinstance(select, str) and select != "paired":
+            raise ValueError(
+                f'select is {select!r}; expected "paired", a slice, indices, a mask or a function'
+            )
         self.model = innermost(model)
         if hasattr(self.model, MARK):
             raise ValueError(
@@ -345,11 +354,7 @@ def chosen_layers(model: nn.Module, layout: Layout, layer: int | str | Sequence[
 def _rows(select: Any, inputs: Mapping[str, Any], text: Tensor, regions: Tensor) -> Any:
     if select is None:
         return None
-    if isinstance(select, str):
-        if select != "paired":
-            raise ValueError(
-                f'select is {select!r}; expected "paired", a slice, indices, a mask or a function'
-            )
+    if isinstance(select, str):  # "paired"
         return text.any(1) & regions.any(1)
     rows = select(inputs) if callable(select) else select
     return rows if isinstance(rows, slice) else torch.as_tensor(rows, device=text.device)

@@ -98,6 +98,10 @@ class Regularizer(AttentionWatch):
         """
         return dict(self._last)
 
+    def forget(self) -> None:
+        """Drop the latest loss, so that none can be used twice."""
+        self._loss = self._share = None
+
     def step(self) -> None:
         """Call once after each optimizer step: moves the schedule on. `CongruenceTrainerMixin` does it by itself."""
         self.progress(self.steps_done + 1)
@@ -138,9 +142,11 @@ class Regularizer(AttentionWatch):
         self._factor.fill_(self._weight * factor)
 
     def _begin(self, model: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-        self._loss = None
         super()._begin(model, args, kwargs)
-        if self._armed and self.schedule is not None and self.total_steps is None:
+        if not self._armed:
+            return
+        self.forget()
+        if self.schedule is not None and self.total_steps is None:
             raise ValueError(
                 f"the schedule {self.schedule!r} needs to know how long the run is: attach(..., total_steps=5000) and "
                 "reg.step() after each optimizer step"

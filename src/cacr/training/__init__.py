@@ -2,7 +2,15 @@
 
 from cacr.training.config import TrainConfig
 from cacr.training.groups import GroupCollator, GroupDataset
+from cacr.training.mixin import CongruenceTrainerMixin
 from cacr.training.run import train
 from cacr.training.trainer import RetrievalTrainer
 
-__all__ = ["GroupCollator", "GroupDataset", "RetrievalTrainer", "TrainConfig", "train"]
+__all__ = [
+    "CongruenceTrainerMixin",
+    "GroupCollator",
+    "GroupDataset",
+    "RetrievalTrainer",
+    "TrainConfig",
+    "train",
+]

@@ -9,7 +9,6 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/Kho
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ from cacr.losses import SCHEDULES, attention_loss, hardest_negatives, ranking_lo
 from cacr.models.uniter import UniterProcessor
 from cacr.regularizer import Regularizer, attach
 from cacr.training.config import TrainConfig
+from cacr.training.parts import PartsInLog
 
 COMPLETE = "complete"
 """Written into a checkpoint folder last: without it the folder is the rest of a killed run."""
 
 
-class RetrievalTrainer(Trainer):
+class RetrievalTrainer(PartsInLog, Trainer):
     """A Trainer whose batches are groups of pairs (see `GroupCollator`).
 
     Args:
@@ -49,7 +49,6 @@ class RetrievalTrainer(Trainer):
         self.recipe, self.processor = recipe, processor
         self._true = torch.empty(0, dtype=torch.long)
         self.regularizer = self._attach()
-        self._parts: dict[str, list[Tensor]] = defaultdict(list)
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
         assert isinstance(self.train_dataset, Sized)
@@ -75,10 +74,10 @@ class RetrievalTrainer(Trainer):
         out = model(**batch)
         match = out.rank_scores.view(chosen.shape)
         image_anchored, text_anchored = (ranking_loss(half, self.recipe.margin) for half in match.chunk(2))
-        self._note(rank_image=image_anchored, rank_text=text_anchored)
+        self.note(rank_image=image_anchored, rank_text=text_anchored)
         loss = (image_anchored + text_anchored) / 2
         if reg is not None:
-            self._note(**{name: reg.last[name] for name in ("vision", "language", "weight")})
+            self.note(**{name: reg.last[name] for name in ("vision", "language", "weight")})
             loss = loss + out.cacr_loss / 2
         return (loss, out) if return_outputs else loss
 
@@ -126,17 +125,6 @@ class RetrievalTrainer(Trainer):
             space=named.space,
             heads=named.heads,
         )
-
-    def _note(self, **parts: Tensor) -> None:
-        for name, value in parts.items():
-            self._parts[name].append(value.detach())
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """The parts of the loss, averaged since the last line, beside the Trainer's own numbers."""
-        if "loss" in logs and self._parts:
-            logs |= {name: torch.stack(values).mean().item() for name, values in self._parts.items()}
-            self._parts.clear()
-        super().log(logs, *args, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

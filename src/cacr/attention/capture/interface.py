@@ -43,7 +43,6 @@ class InterfaceTap(Tap):
                 f"{path} ({type(module).__name__}) does not ask transformers' AttentionInterface for its attention "
                 'function; use backend="auto"'
             )
-        _register()
         self.config: Any = module.config
         config: Any = copy.copy(self.config)
         config.__dict__["_cacr_original"] = self.config
@@ -63,7 +62,7 @@ def _renaming(kind: Any) -> Any:
     """The config class ``kind`` whose implementation is the original's with our prefix."""
 
     def read(self: Any) -> str:
-        return PREFIX + str(self.__dict__["_cacr_original"]._attn_implementation)
+        return _looking_name(str(self.__dict__["_cacr_original"]._attn_implementation))
 
     def write(self: Any, value: str) -> None:
         self.__dict__["_cacr_original"]._attn_implementation = value
@@ -71,11 +70,11 @@ def _renaming(kind: Any) -> Any:
     return type(kind.__name__, (kind,), {"_attn_implementation": property(read, write)})
 
 
-def _register() -> None:
-    names = set(ALL_ATTENTION_FUNCTIONS.valid_keys())
-    for name in ("eager", *names):
-        if not name.startswith(PREFIX) and PREFIX + name not in names:
-            AttentionInterface.register(PREFIX + name, _looking(name))
+def _looking_name(name: str) -> str:
+    """The name under which the function ``name`` looks first; registered when first asked for, whoever added it."""
+    if PREFIX + name not in ALL_ATTENTION_FUNCTIONS:
+        AttentionInterface.register(PREFIX + name, _looking(name))
+    return PREFIX + name
 
 
 def _looking(name: str) -> Callable[..., Any]:
@@ -103,12 +102,15 @@ def _captured(
     # Kernels that are given no full mask take causality from the module; eager attention never does.
     causal = kwargs.get("is_causal")
     causal = getattr(module, "is_causal", True) if causal is None else causal
-    causal = bool(causal) and name != "eager" and queries > 1 and (allowed is None or "flash" in name)
+    no_full_mask = (
+        mask is None or getattr(mask, "ndim", 0) == 2
+    )  # a flash kernel gets None or the padding alone
+    causal = bool(causal) and name != "eager" and queries > 1 and no_full_mask
     width = kwargs.get("sliding_window")
     if causal and width is not None:
         allowed = window(queries, keys, int(width), query.device)
     elif causal:
-        allowed = None  # a flash kernel's padding mask: which tokens are real, the layout knows
+        allowed = None  # which tokens are real, the layout knows
     return Captured(
         query,
         key,
