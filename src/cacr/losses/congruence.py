@@ -91,7 +91,7 @@ def congruence(
     projected = project(other, cross.detach() if reading.detach_cross else cross)
     if reading.normalize == "rows":
         if support is not None:
-            projected = projected.masked_fill(~support, 0.0)
+            own, projected = own.masked_fill(~support, 0.0), projected.masked_fill(~support, 0.0)
         log_p, log_q = log_rows(_unit_rows(own)), log_rows(_unit_rows(projected))
     else:
         log_p, log_q = log_softmax(own, own_mask, support), log_softmax(projected, own_mask, support)

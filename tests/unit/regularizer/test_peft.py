@@ -119,3 +119,43 @@ def test_detach_after_lora_leaves_no_hook_behind():
     hooks = ("_forward_hooks", "_forward_pre_hooks")
     assert not [path for path, module in wrapped.named_modules() if any(getattr(module, h) for h in hooks)]
     assert "cacr_loss" not in wrapped(**tiny.inputs)
+
+
+def known_bug(why):
+    return pytest.mark.xfail(raises=RuntimeError, strict=True, reason=f"AttentionWatch._cut looks at {why}")
+
+
+@pytest.mark.parametrize("target", ["query", pytest.param("key", marks=known_bug("queries alone"))])
+def test_an_adapter_on_one_map_of_the_watched_layer_can_learn(target):
+    tiny = TINY["visual_bert"]()
+    wrapped = with_lora(tiny.model, [target], layers_to_transform=[2], layers_pattern="layer")
+    attach(wrapped)
+    step(wrapped, tiny.inputs)
+    assert len(gradients(wrapped)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("llava", r".*language_model.*(q_proj|k_proj)"),
+        pytest.param(
+            "mllama", r".*language_model.*(q_proj|k_proj)", marks=known_bug("each module by itself")
+        ),
+        pytest.param("blip_itm", r"text_encoder.*(query|key)", marks=known_bug("each module by itself")),
+    ],
+)
+def test_an_adapter_beside_a_frozen_vision_tower_can_learn(name, targets):
+    tiny = TINY[name]()
+    config = peft.LoraConfig(r=4, target_modules=targets, init_lora_weights=False)
+    wrapped = peft.get_peft_model(tiny.model, config).train()
+    attach(wrapped)
+    step(wrapped, tiny.inputs)
+    assert gradients(wrapped)
+
+
+def test_an_adapter_that_the_loss_cannot_teach_is_refused():
+    tiny = TINY["visual_bert"]()
+    wrapped = with_lora(tiny.model, ["value"], layers_to_transform=[2], layers_pattern="layer")
+    attach(wrapped)
+    with pytest.raises(RuntimeError, match="carries no gradient.*it and all below are frozen"):
+        wrapped(**tiny.inputs)
