@@ -3,13 +3,12 @@
 Each ratio is the median over paired repetitions, so that a slow moment of the machine hits both sides.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 
 from cacr import AttentionBlocks, attach, cacr_loss, iais_loss, soft_equivalence_loss
+from cacr._measure import paired
 from cacr.data.scenes import scene
 from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval
 
@@ -18,16 +17,7 @@ REPETITIONS = 15
 
 def ratio(ours: Callable[[], object], theirs: Callable[[], object], repetitions: int = REPETITIONS) -> float:
     """Median of time(ours) / time(theirs), pair by pair."""
-    ours(), theirs()
-    pairs = []
-    for _ in range(repetitions):
-        spent = []
-        for job in (ours, theirs):
-            start = time.perf_counter()
-            job()
-            spent.append(time.perf_counter() - start)
-        pairs.append(spent[0] / spent[1])
-    return statistics.median(pairs)
+    return paired(ours, theirs, repetitions)[1]
 
 
 def layer(batch: int = 8, heads: int = 12, text: int = 20, regions: int = 36) -> tuple[torch.Tensor, ...]:

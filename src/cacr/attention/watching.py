@@ -18,7 +18,9 @@ from cacr._messages import unknown
 from cacr.attention.blocks import HEADS, SPACES, AttentionBlocks
 from cacr.attention.capture import Tap, tap
 from cacr.attention.checkpointing import Exemption, checkpointed_layers
-from cacr.attention.cut import Captured, cut
+from cacr.attention.checks import check_lengths, refuse_unpaired, wrong_number
+from cacr.attention.choices import DATA_PARALLEL, chosen_layers, chosen_rows, innermost
+from cacr.attention.cut import cut
 from cacr.attention.layouts import Layout, Run, layout_for
 
 MARK = "_cacr_watch"
@@ -236,7 +238,7 @@ class AttentionWatch:
             return output
         for path, one in self.taps.items():
             if one.count != self._expected[path]:
-                raise RuntimeError(_wrong_number(path, one.count, self._expected[path], one.backend))
+                raise RuntimeError(wrong_number(path, one.count, self._expected[path], one.backend))
         return self._on_output(output)
 
     def _disarm(self, model: nn.Module, args: tuple, output: Any) -> None:
@@ -271,22 +273,16 @@ class AttentionWatch:
         }  # one a call: blocks share what is gathered
         captured = {block: moved[id(call)] for block, call in adapted.items()}
         text, regions = (mask.to(device) for mask in self.layout.masks(run))
-        _check_lengths(self.layout, layer, captured, {"l": text, "v": regions})
-        rows = _rows(self.select, self._inputs, text, regions)
+        check_lengths(self.layout, layer, captured, {"l": text, "v": regions})
+        rows = chosen_rows(self.select, self._inputs, text, regions)
         if rows is not None:
             text, regions = text[rows], regions[rows]
             if len(text) == 0:
                 return None
             unique = {id(call): call.rows(rows) for call in captured.values()}
             captured = {block: unique[id(call)] for block, call in captured.items()}
-        _refuse_unpaired(text, regions, self.layout)
+        refuse_unpaired(text, regions, self.layout)
         return AttentionBlocks(**cut(captured, text, regions, self.space, self.heads))
-
-
-DATA_PARALLEL = (
-    "its replicas share hooks and would mix their examples. Use DistributedDataParallel (torchrun), or one GPU: "
-    "CUDA_VISIBLE_DEVICES=0"
-)
 
 
 def watch(model: nn.Module, **options: Any) -> AttentionWatch:
@@ -301,99 +297,3 @@ def watch(model: nn.Module, **options: Any) -> AttentionWatch:
         torch.Size([2, 7, 4])
     """
     return AttentionWatch(model, **({"always": True} | options))
-
-
-def innermost(model: Any) -> nn.Module:
-    """The model inside DistributedDataParallel, torch.compile and PEFT wrappers.
-
-    Raises:
-        TypeError: Not a torch module, or torch.nn.DataParallel.
-    """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"expected a torch module, got {type(model).__name__}")
-    if isinstance(model, nn.DataParallel):
-        raise TypeError(f"torch.nn.DataParallel is not supported: {DATA_PARALLEL}")
-    if hasattr(model, "_orig_mod"):
-        return innermost(model._orig_mod)
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        return innermost(model.module)
-    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
-        base: Any = model.get_base_model
-        return innermost(base())
-    return model
-
-
-def chosen_layers(model: nn.Module, layout: Layout, layer: int | str | Sequence[int]) -> list[int]:
-    """Zero-based numbers of the layers that a caller means.
-
-    Raises:
-        ValueError: Not "last", "all", a number or several, or a layer that does not exist or has no such attention.
-    """
-    count, usable = layout.count(model), layout.usable(model)
-    if not usable:
-        raise ValueError(f"no layer of this {type(model).__name__} has full text-image attention")
-    if layer == "last":
-        return [usable[-1]]
-    if layer == "all":
-        return usable
-    wanted = [layer] if isinstance(layer, int) else layer
-    if isinstance(wanted, str) or not all(isinstance(one, int) for one in wanted) or not wanted:
-        raise ValueError(
-            f'layer is {layer!r}; expected "last", "all", a number such as -1, or several: [-1, -2]'
-        )
-    numbers = []
-    for one in wanted:
-        if not -count <= one < count:
-            raise ValueError(f"layer is {one}; the model has {count} layers, counted from 0 or from -1")
-        numbers.append(one % count)
-        if layout.only_usable and one % count not in usable:
-            raise ValueError(f"layer {one} has no text-image attention; layers with it: {usable}")
-    return sorted(set(numbers))
-
-
-def _rows(select: Any, inputs: Mapping[str, Any], text: Tensor, regions: Tensor) -> Any:
-    if select is None:
-        return None
-    if isinstance(select, str):  # "paired"
-        return text.any(1) & regions.any(1)
-    rows = select(inputs) if callable(select) else select
-    return rows if isinstance(rows, slice) else torch.as_tensor(rows, device=text.device)
-
-
-def _check_lengths(
-    layout: Layout, layer: int, captured: Mapping[str, Captured], masks: Mapping[str, Tensor]
-) -> None:
-    for block, call in captured.items():
-        batch, queries, keys = call.size
-        for side, positions in ((block[0], queries), (block[1], keys)):
-            if masks[side].shape != (batch, positions):
-                raise ValueError(
-                    f"layout {layout.name!r} gave a mask of shape {tuple(masks[side].shape)} for the "
-                    f"{'text' if side == 'l' else 'regions'}, and S_{block.upper()} of layer {layer} has "
-                    f"{(batch, positions)} of them; text_mask and region_mask can override it"
-                )
-
-
-def _refuse_unpaired(text: Tensor, regions: Tensor, layout: Layout) -> None:
-    if torch.compiler.is_compiling():
-        return
-    for mask, what in ((text, "word that counts"), (regions, "region")):
-        empty = ~mask.any(1)
-        if empty.any():
-            after = " after its last image" if "vl" in layout.absent and what.startswith("word") else ""
-            raise ValueError(
-                f"no {what}{after} in example {int(empty.nonzero()[0])} of those selected. Attention congruence needs "
-                'both; with select="paired" such examples are left out'
-            )
-
-
-def _wrong_number(path: str, made: int, expected: int, backend: str) -> str:
-    if made == 0:
-        cure = (
-            "the layer was not run in this forward pass, or its attention happens where the back end cannot look: try "
-            'backend="trace", or another layer'
-        )
-    else:
-        cure = "give a layout of your own that says which: Place(path, call=0, calls=2)"
-    times = f"{made} times in one forward pass, expected {expected}"
-    return f"{path} computed attention {times} (back end {backend}); {cure}"

@@ -26,6 +26,7 @@ COMMANDS = {
     "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
     "features": ("cacr.cli.features:features", "Collect region features into one file."),
     "convert": ("cacr.cli.convert:convert", "Turn an original UNITER checkpoint into a transformers folder."),
+    "models": ("cacr.cli.models:models", "What `cacr.attach` supports, measured."),
     "pretrain": ("cacr.cli.pretrain:pretrain", "Rebuild the starting model of the embedded world."),
 }
 """Name -> (function, what it does)."""

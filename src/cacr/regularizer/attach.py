@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks, Layout
+from cacr.attention.choices import innermost
 from cacr.attention.layouts import layout_for
-from cacr.attention.watching import innermost
 from cacr.losses import SCHEDULES, attention_loss
 from cacr.regularizer.regularizer import Regularizer, for_blocks
 

@@ -143,8 +143,11 @@ def test_a_module_that_does_not_run_or_runs_twice_is_said():
             model(x, words, padding)
     twice = Model("sdpa")
     twice.blocks[1].register_forward_hook(lambda module, args, out: module.forward(*args))
-    with watch(twice, layout=joint("mine", "blocks.{layer}", masks)), pytest.raises(
-        RuntimeError, match=r"2 times in one forward pass, expected 1.*Place\(path, call=0, calls=2"
+    with (
+        watch(twice, layout=joint("mine", "blocks.{layer}", masks)),
+        pytest.raises(
+            RuntimeError, match=r"2 times in one forward pass, expected 1.*Place\(path, call=0, calls=2"
+        ),
     ):
         twice(x, words, padding)
 
