@@ -6,22 +6,23 @@ capture inside a checkpointed layer cannot be compiled. One layer stored in full
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import CheckpointWrapper
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def checkpointed_layers(model: nn.Module, paths: set[str]) -> list[Any]:
-    """The layers around ``paths`` that transformers may checkpoint, each once."""
+    """The layers around ``paths`` that transformers or torch (FSDP's wrapper) may checkpoint, each once."""
     found: dict[int, Any] = {}
     for path in paths:
         parts = path.split(".")
         for end in range(len(parts), 0, -1):
             module = model.get_submodule(".".join(parts[:end]))
-            if isinstance(module, GradientCheckpointingLayer):
+            if isinstance(module, GradientCheckpointingLayer | CheckpointWrapper):
                 found[id(module)] = module
-                break
     return list(found.values())
 
 
@@ -30,16 +31,24 @@ class Exemption:
 
     def __init__(self, layers: list[Any]):
         self.layers = layers
-        self._before: list[bool] = []
+        self._before: list[Any] = []
 
     def begin(self) -> None:
         """Store these layers in full from now on."""
-        self._before = [bool(layer.gradient_checkpointing) for layer in self.layers]
+        self._before = [getattr(layer, _switch(layer)) for layer in self.layers]
         for layer in self.layers:
-            layer.gradient_checkpointing = False
+            setattr(layer, _switch(layer), _run if isinstance(layer, CheckpointWrapper) else False)
 
     def end(self) -> None:
         """What ``begin`` found, again."""
         for layer, before in zip(self.layers, self._before, strict=False):
-            layer.gradient_checkpointing = before
+            setattr(layer, _switch(layer), before)
         self._before = []
+
+
+def _switch(layer: Any) -> str:
+    return "checkpoint_fn" if isinstance(layer, CheckpointWrapper) else "gradient_checkpointing"
+
+
+def _run(module: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return module(*args, **kwargs)

@@ -88,7 +88,7 @@ class AttentionWatch:
         self._names = [
             name for name in inspect.signature(type(self.model).forward).parameters if name != "self"
         ]
-        self._paused = self._armed = False
+        self._paused = self._armed = self._cut_already = False
         self._inputs: dict[str, Any] = {}
         self._blocks: dict[int, AttentionBlocks] = {}
         try:
@@ -206,25 +206,34 @@ class AttentionWatch:
             raise TypeError(f"{type(model).__name__} runs in torch.nn.DataParallel; {DATA_PARALLEL}")
         if self._armed or not self.active:
             return
-        self._armed, self._blocks = True, {}
+        self._armed, self._blocks, self._cut_already = True, {}, False
         self._inputs = dict(zip(self._names, args, strict=False)) | kwargs
         self._exemption.begin()
         for one in self.taps.values():
             one.arm()
 
     def _heard(self) -> None:
-        """A tap kept a call: when it was the last one expected, cut the blocks, inside the model's own forward.
+        """A tap kept a call. While torch.compile traces, the last one expected is where the blocks are cut.
 
-        So torch.compile has it all in the model's graph, and queries and keys are let go at once.
+        So they lie in the model's own graph; the root's hooks would be a graph of their own. Elsewhere that waits for
+        the end of the forward pass: a module may run inside a checkpoint, whose recomputation must find no more than
+        the module's own work.
         """
-        if all(one.count == self._expected[path] for path, one in self.taps.items()):
-            for layer in self.layers:
-                blocks = self._cut(layer)
-                if blocks is not None:
-                    self._blocks[layer] = blocks
-            for one in self.taps.values():
-                one.calls = []
-            self._on_blocks()
+        if torch.compiler.is_compiling() and self._complete():
+            self._cut_all()
+
+    def _complete(self) -> bool:
+        return all(one.count == self._expected[path] for path, one in self.taps.items())
+
+    def _cut_all(self) -> None:
+        for layer in self.layers:
+            blocks = self._cut(layer)
+            if blocks is not None:
+                self._blocks[layer] = blocks
+        for one in self.taps.values():
+            one.calls = []
+        self._cut_already = True
+        self._on_blocks()
 
     def _on_blocks(self) -> None:
         """What to do once the blocks are there."""
@@ -239,6 +248,8 @@ class AttentionWatch:
         for path, one in self.taps.items():
             if one.count != self._expected[path]:
                 raise RuntimeError(wrong_number(path, one.count, self._expected[path], one.backend))
+        if not self._cut_already:
+            self._cut_all()
         return self._on_output(output)
 
     def _disarm(self, model: nn.Module, args: tuple, output: Any) -> None:

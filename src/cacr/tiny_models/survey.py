@@ -17,9 +17,9 @@ from cacr.tiny_models.widening import task_loss, widen
 FACTOR, COPIES, TRUE = 16, 8, slice(0, 2)
 COSTS = """\
 Time and memory: a training step (forward and backward, {pairs} pairs, of which the 2 true ones count) with `attach` /
-the same step without: median [quartiles] of {repetitions} pairs of steps, and the bytes that autograd saves. The models have 3 layers
-and are {width} wide; real ones have more and wider layers, so their ratios lie closer to 1. torch {torch},
-{threads} thread(s)."""
+the same step without: median [quartiles] of {repetitions} pairs of steps, and the bytes that autograd saves. The models
+have 3 layers and are {width} wide; real ones have more and wider layers, so their ratios lie closer to 1.
+torch {torch}, {threads} thread(s)."""
 OTHERS = """\
 Any other transformers model whose config names an image token, and whose decoder is where most keep it, is attached to
 as well: glm4v above is in no table of ours. Its own masks decide which blocks exist."""
