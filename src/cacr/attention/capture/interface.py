@@ -49,7 +49,9 @@ class InterfaceTap(Tap):
         kind: Any = type(self.config)
         config.__class__ = _renaming(kind)
         module.config = config
-        _ = config._attn_implementation  # registers its function now: while tracing it would cost a recompilation
+        _ = (
+            config._attn_implementation
+        )  # registers its function now: while tracing it would cost a recompilation
         setattr(module, MARK, self)
 
     def remove(self) -> None:

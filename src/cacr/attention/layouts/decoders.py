@@ -33,6 +33,8 @@ def decoder(name: str, path: str = "language_model.layers.{layer}.self_attn") ->
 TEXT_MODEL = "text_model.layers.{layer}.self_attn"
 OPT = "language_model.model.decoder.layers.{layer}.self_attn"
 T5 = "language_model.encoder.block.{layer}.layer.0.SelfAttention"
+BLIP2_OPT = decoder("blip-2-opt", OPT)
+BLIP2_T5 = joint("blip-2-t5", T5, placeholders(after_image=False))
 PALIGEMMA = replace(
     decoder("paligemma").at(vl="language_model.layers.{layer}.self_attn"),
     masks=prefix_text,
@@ -54,20 +56,10 @@ KOSMOS2 = joint(
 )
 
 
-def language_models(name: str) -> list[Layout]:
-    """BLIP-2 and its kin put the Q-Former's tokens before the words of any language model: Llama's kind, OPT or T5."""
-    return [
-        decoder(f"{name}-llm"),
-        decoder(f"{name}-opt", OPT),
-        joint(f"{name}-t5", T5, placeholders(after_image=False)),
-    ]
-
-
 LANGUAGE_MODEL_LAYERS = (
     "llava",
     "llava_next",
     "llava_onevision",
-    "vipllava",
     "qwen2_vl",
     "qwen2_5_vl",
     "qwen3_vl",
@@ -82,8 +74,11 @@ LAYOUTS: dict[str, list[Layout]] = {
     "paligemma": [PALIGEMMA, PALIGEMMA_SUFFIX],
     "kosmos-2": [KOSMOS2],
     "chameleon": [decoder("chameleon", "layers.{layer}.self_attn")],
-    "blip-2": [*language_models("blip-2"), BLIP2_QFORMER],
-    "instructblip": [INSTRUCTBLIP_QFORMER, *language_models("instructblip")],
+    "blip-2": [BLIP2_OPT, BLIP2_T5, BLIP2_QFORMER],
+    "instructblip": [
+        INSTRUCTBLIP_QFORMER,
+        decoder("instructblip-llm", "language_model.model.layers.{layer}.self_attn"),
+    ],
 }
 ANY = [
     decoder(f"any decoder ({path.split('.{')[0]})", path)
