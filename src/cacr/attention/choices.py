@@ -40,8 +40,11 @@ def chosen_layers(model: nn.Module, layout: Layout, layer: int | str | Sequence[
         ValueError: Not "last", "all", a number or several, or a layer that does not exist or has no such attention.
     """
     count, usable = layout.count(model), layout.usable(model)
-    if not usable:
-        raise ValueError(f"no layer of this {type(model).__name__} has full text-image attention")
+    if not usable and layer in ("last", "all"):
+        raise ValueError(
+            f"no layer of this {type(model).__name__} has full text-image attention by its config; name a layer "
+            f"from 0 to {count - 1}, and see whether its window is wide enough"
+        )
     if layer == "last":
         return [usable[-1]]
     if layer == "all":

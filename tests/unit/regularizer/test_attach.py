@@ -402,6 +402,36 @@ def test_checkpointing_is_on_again_after_the_forward_pass(tiny):
     assert all(layer.gradient_checkpointing for layer in tiny.model.visual_bert.encoder.layer)
 
 
+def test_checkpoints_that_others_put_around_a_layer_are_exact(tiny):
+    """torch's wrapper, as FSDP plugins put it around layers after attach, and a call written by hand."""
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+
+    attach(tiny.model)
+    out = run(tiny.model, tiny.inputs)
+    (out.loss + out.cacr_loss).backward()
+    expected = gradients(tiny.model)
+    layers = tiny.model.visual_bert.encoder.layer
+    inner = layers[2].attention
+    for wrapped in (checkpoint_wrapper(inner), ByHand(inner)):
+        layers[2].attention = wrapped
+        tiny.model.zero_grad()
+        out = run(tiny.model, tiny.inputs)
+        (out.loss + out.cacr_loss).backward()
+        found = {key.replace("inner.", "").replace("_checkpoint_wrapped_module.", ""): grad
+                 for key, grad in gradients(tiny.model).items()}  # fmt: skip
+        for key, value in expected.items():
+            assert_close(found[key], value, atol=1e-6, rtol=1e-5)
+
+
+class ByHand(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args, **kwargs):
+        return checkpoint(self.inner, *args, use_reentrant=False, **kwargs)
+
+
 def test_a_capture_without_gradient_raises(tiny):
     """Re-entrant checkpointing by hand, and a model whose lower layers are frozen."""
 
