@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from bench import attach as attach_at_base_size
 from cacr import AttentionBlocks, attach, cacr_loss, iais_loss, soft_equivalence_loss
 from cacr._measure import paired
 from cacr.data.scenes import scene
@@ -107,6 +108,7 @@ def main() -> None:
     )
     for bench in BENCHES:
         print(f"{bench():10.3f}  {bench.__name__}: {(bench.__doc__ or '').strip()}", flush=True)
+    attach_at_base_size.main()
 
 
 if __name__ == "__main__":

@@ -35,15 +35,22 @@ class Exemption:
 
     def begin(self) -> None:
         """Store these layers in full from now on."""
-        self._before = [getattr(layer, _switch(layer)) for layer in self.layers]
+        self._before = [layer.__dict__.get(_switch(layer), _OF_THE_CLASS) for layer in self.layers]
         for layer in self.layers:
             setattr(layer, _switch(layer), _run if isinstance(layer, CheckpointWrapper) else False)
 
     def end(self) -> None:
         """What ``begin`` found, again."""
         for layer, before in zip(self.layers, self._before, strict=False):
-            setattr(layer, _switch(layer), before)
+            if before is _OF_THE_CLASS:
+                delattr(layer, _switch(layer))
+            else:
+                setattr(layer, _switch(layer), before)
         self._before = []
+
+
+_OF_THE_CLASS = object()
+"""No value of the layer's own: what its class says counts."""
 
 
 def _switch(layer: Any) -> str:

@@ -43,10 +43,16 @@ class Captured:
 
     @property
     def seen(self) -> Tensor:
-        """A tensor of the capture, for its device and gradient."""
+        """A tensor of the capture, for its device."""
         tensor = self.query if self.logits is None else self.logits
         assert tensor is not None
         return tensor
+
+    @property
+    def learns(self) -> bool:
+        """Whether a gradient can flow back from it."""
+        parts = (self.query, self.key, self.bias, self.logits)
+        return any(part.requires_grad for part in parts if part is not None)
 
     @property
     def size(self) -> tuple[int, int, int]:

@@ -263,11 +263,11 @@ class AttentionWatch:
         captured = {}
         for block, (path, place) in self.places[layer].items():
             captured[block] = self.taps[path].calls[place.call]
-            if not self.always and not captured[block].seen.requires_grad:
+            if not self.always and not captured[block].learns and self.taps[path].should_learn():
                 raise RuntimeError(
-                    f"the attention of {path} carries no gradient, so a regularizer could not teach it: it and all "
-                    "below are frozen, or it ran inside re-entrant checkpointing (use_reentrant=False repairs that). "
-                    "Use paused() or recording() where no gradient is wanted"
+                    f"the attention of {path} carries no gradient although its weights should learn: it ran inside "
+                    "re-entrant checkpointing, or under no_grad. Use use_reentrant=False there, or paused() or "
+                    "recording() where no gradient is wanted"
                 )
         run = Run(
             self._inputs,

@@ -6,6 +6,7 @@ DistributedDataParallel does to find unused parameters: its constructor does not
 
 from __future__ import annotations
 
+import sys
 import typing
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from types import UnionType
@@ -31,7 +32,13 @@ def with_field(output: Any, loss: Tensor) -> Any:
 
 
 def declare_ahead(model: nn.Module) -> None:
-    """Make the output classes that forward's annotation names: not while torch.compile traces."""
+    """Make the output classes that the model may return: not while torch.compile traces.
+
+    Those that forward's annotation names, and all of the model's own file, since BLIP's annotation names another.
+    """
+    for kind in list(vars(sys.modules[type(model).__module__]).values()):
+        if isinstance(kind, type) and issubclass(kind, ModelOutput) and is_dataclass(kind):
+            declaring(kind)
     try:
         hint = typing.get_type_hints(type(model).forward).get("return")
     except Exception:  # annotations may name what only a type checker imports

@@ -166,6 +166,12 @@ class Regularizer(AttentionWatch):
         }
         nothing = torch.zeros((), device=next(self.model.parameters()).device)
         total = (torch.stack(list(means.values())).sum() if means else nothing) * self._factor
+        if means and not self.always and not total.requires_grad:
+            raise RuntimeError(
+                f"the loss of layer {', '.join(map(str, self.layers))} carries no gradient, so nothing could be "
+                "taught: the layer and all below it are frozen. Choose a layer that learns, or use paused() or "
+                "recording() where no gradient is wanted"
+            )
         self._last = {name: value.detach() for name, value in means.items()}
         if len(self.layers) > 1:
             self._last |= {name: value.detach() for name, value in parts.items()}

@@ -23,7 +23,7 @@ def fits(module: nn.Module) -> bool:
     written_out = "softmax" in source.lower() and not any(
         word in source for word in ("rotary", "position_bias", "rel_pos", "q_norm")
     )
-    return written_out and _heads(module) is not None and (_fused(module) or _pair(module) is not None)
+    return written_out and _heads(module) is not None and (_fused(module) or _pair(module)) is not None
 
 
 class ProjectionTap(Tap):
@@ -58,8 +58,9 @@ class ProjectionTap(Tap):
             handle.remove()
 
     def _children(self) -> tuple[nn.Module, ...]:
-        if _fused(self.module):
-            return (getattr(self.module, FUSED[type(self.module).__name__]),)
+        fused = _fused(self.module)
+        if fused is not None:
+            return (fused,)
         pair = _pair(self.module)
         assert pair is not None
         return getattr(self.module, pair[0]), getattr(self.module, pair[1])
@@ -110,8 +111,10 @@ def _heads(module: nn.Module) -> int | None:
     )
 
 
-def _fused(module: nn.Module) -> bool:
-    return isinstance(getattr(module, FUSED.get(type(module).__name__, ""), None), nn.Module)
+def _fused(module: nn.Module) -> nn.Module | None:
+    """The map that gives queries, keys and values at once; FSDP derives a class of its own from the module's."""
+    names = [FUSED[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in FUSED]
+    return getattr(module, names[0], None) if names else None
 
 
 def _pair(module: nn.Module) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ All three leave the kernel, the mask and the result as they are, and keep refere
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ from torch import nn
 
 from cacr._messages import unknown
 from cacr.attention.cut import Captured
+
+QUERY_OR_KEY = re.compile(r"(q|k|query|key|qkv|q_\w+|k_\w+|to_q|to_k|wq|wk|in_proj\w*|c_attn)\b")
 
 
 class Tap(ABC):
@@ -48,6 +51,10 @@ class Tap(ABC):
         self.count += 1
         if self.heard is not None:
             self.heard()
+
+    def should_learn(self) -> bool:
+        """Whether a weight of its queries or keys is trained, as far as names tell."""
+        return any(p.requires_grad and QUERY_OR_KEY.match(name) for name, p in self.module.named_parameters())
 
     @abstractmethod
     def remove(self) -> None:
