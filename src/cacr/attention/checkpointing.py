@@ -31,26 +31,22 @@ class Exemption:
 
     def __init__(self, layers: list[Any]):
         self.layers = layers
-        self._before: list[Any] = []
+        self._switched: list[tuple[Any, Any]] = []
 
     def begin(self) -> None:
-        """Store these layers in full from now on."""
-        self._before = [layer.__dict__.get(_switch(layer), _OF_THE_CLASS) for layer in self.layers]
+        """Store those that are checkpointed in full from now on; the others are not touched."""
+        self._switched = []
         for layer in self.layers:
-            setattr(layer, _switch(layer), _run if isinstance(layer, CheckpointWrapper) else False)
+            before = getattr(layer, _switch(layer))
+            if before:
+                self._switched.append((layer, before))
+                setattr(layer, _switch(layer), _run if isinstance(layer, CheckpointWrapper) else False)
 
     def end(self) -> None:
         """What ``begin`` found, again."""
-        for layer, before in zip(self.layers, self._before, strict=False):
-            if before is _OF_THE_CLASS:
-                delattr(layer, _switch(layer))
-            else:
-                setattr(layer, _switch(layer), before)
-        self._before = []
-
-
-_OF_THE_CLASS = object()
-"""No value of the layer's own: what its class says counts."""
+        for layer, before in self._switched:
+            setattr(layer, _switch(layer), before)
+        self._switched = []
 
 
 def _switch(layer: Any) -> str:
