@@ -9,13 +9,13 @@ from pathlib import Path
 from cacr.cli.show import console
 
 
-def models(*names: str, out: Path | None = None, repetitions: int = 15, as_json: bool = False) -> int:
+def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: bool = False) -> int:
     """What `cacr.attach` supports: back ends, blocks and measured costs of each architecture, on tiny random models.
 
     Args:
         names: Architectures; all if none is named.
         out: A new Markdown file to write the table to; it is printed if not given.
-        repetitions: Pairs of training steps to measure costs with (about 4 minutes for all); 0 measures nothing.
+        repetitions: Pairs of training steps to measure costs with (about 5 minutes for all); 0 measures nothing.
         as_json: Print one JSON object a line instead of the table.
     """
     from cacr._messages import unknown
