@@ -587,3 +587,13 @@ def test_a_model_called_without_what_tells_text_from_regions_is_told(llava):
     embedded = llava.model.get_input_embeddings()(llava.inputs["input_ids"]).detach()
     with pytest.raises(ValueError, match="was called without input_ids, which tells text from regions"):
         llava.model(inputs_embeds=embedded, attention_mask=llava.inputs["attention_mask"])
+    llava.model._cacr_watch.detach()
+    reg = attach(llava.model)
+    llava.model(**llava.inputs)
+    known = reg.blocks()
+    reg.detach()
+    image = llava.inputs["input_ids"] == llava.model.config.image_token_id
+    text = llava.inputs["attention_mask"].bool() & (image.cumsum(1) == image.sum(1, keepdim=True)) & ~image
+    attach(llava.model, text_mask=lambda inputs: text, region_mask=lambda inputs: image)
+    llava.model(inputs_embeds=embedded, attention_mask=llava.inputs["attention_mask"])
+    assert llava.model._cacr_watch.blocks().ll.shape == known.ll.shape

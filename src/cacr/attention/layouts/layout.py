@@ -73,22 +73,29 @@ class Run:
             ids: Name of the input with the token ids.
             mask: Name of the input that is 1 at real tokens; every token is real where it is not given.
         """
-        tokens = self.input(ids)
         if self.text_mask is not None:
-            counts = _given("text_mask", self.text_mask(self.inputs), tokens.shape)
+            given = self.inputs.get(ids)  # None where a caller passes embeddings
+            counts = _given("text_mask", self.text_mask(self.inputs), None if given is None else given.shape)
         else:
+            tokens = self.input(ids)
             real = self.inputs.get(mask)
             counts = torch.ones_like(tokens, dtype=torch.bool) if real is None else real.bool()
             counts = counts if rule is None else counts & rule
         for token in self.special_ids:
-            counts = counts & (tokens != token)
+            counts = counts & (self.input(ids) != token)
         return counts
 
-    def regions(self, rule: Tensor) -> Tensor:
+    def regions(self, rule: Tensor | None = None) -> Tensor:
         """Which positions of the image side count: the caller's region_mask, or ``rule``."""
-        if self.region_mask is None:
-            return rule
-        return _given("region_mask", self.region_mask(self.inputs), rule.shape)
+        if self.region_mask is not None:
+            return _given("region_mask", self.region_mask(self.inputs), None if rule is None else rule.shape)
+        assert rule is not None
+        return rule
+
+    @property
+    def masks_are_given(self) -> bool:
+        """Whether the caller says for text and regions which positions count."""
+        return self.text_mask is not None and self.region_mask is not None
 
     def keys(self, block: str) -> Tensor:
         """Which keys of a block's call any query may see, [batch, key]: real ones, where the mask is a padding mask."""
@@ -231,10 +238,13 @@ def _found(model: nn.Module, path: str, kind: type[nn.Module]) -> list[str]:
     ]
 
 
-def _given(name: str, mask: Any, shape: torch.Size) -> Tensor:
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != shape:
+def _given(name: str, mask: Any, shape: torch.Size | None) -> Tensor:
+    fits = isinstance(mask, Tensor) and mask.dtype == torch.bool and (shape is None or mask.shape == shape)
+    if not fits:
         given = (
             f"{mask.dtype} of shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
         )
-        raise ValueError(f"{name} gave {given}; expected a boolean tensor of shape {tuple(shape)}")
+        raise ValueError(
+            f"{name} gave {given}; expected a boolean tensor" + (f" of shape {tuple(shape)}" if shape else "")
+        )
     return mask
