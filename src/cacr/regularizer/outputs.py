@@ -36,7 +36,8 @@ def declare_ahead(model: nn.Module) -> None:
 
     Those that forward's annotation names, and all of the model's own file, since BLIP's annotation names another.
     """
-    for kind in list(vars(sys.modules[type(model).__module__]).values()):
+    file = sys.modules.get(type(model).__module__)  # None for a class from a file that was loaded by its path
+    for kind in list(vars(file).values()) if file is not None else []:
         if isinstance(kind, type) and issubclass(kind, ModelOutput) and is_dataclass(kind):
             declaring(kind)
     try:
