@@ -17,6 +17,9 @@ DATA_PARALLEL = (
 )
 
 
+EXPECTED_ROWS = "expected a boolean [batch], indices, a slice, or None for all examples"
+
+
 def innermost(model: Any) -> nn.Module:
     """The model inside the wrappers of distributed training, torch.compile and PEFT.
 
@@ -71,4 +74,28 @@ def chosen_rows(select: Any, inputs: Mapping[str, Any], text: Tensor, regions: T
     if isinstance(select, str):  # "paired"
         return text.any(1) & regions.any(1)
     rows = select(inputs) if callable(select) else select
-    return rows if isinstance(rows, slice) else torch.as_tensor(rows, device=text.device)
+    if rows is None or isinstance(rows, slice):
+        return rows
+    batch = len(text)
+    try:
+        rows = torch.as_tensor(rows, device=text.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"select gave {rows!r}; {EXPECTED_ROWS}") from None
+    if rows.numel() == 0:
+        return rows.long().flatten()
+    if rows.dtype == torch.bool and rows.shape == (batch,):
+        return rows
+    given = f"select gave {rows.dtype} of shape {tuple(rows.shape)} for a batch of {batch}"
+    if rows.ndim != 1 or rows.dtype not in (torch.int64, torch.int32):
+        raise ValueError(f"{given}; {EXPECTED_ROWS}")
+    if torch.compiler.is_compiling():
+        return rows
+    if rows.max() >= batch or rows.min() < -batch:
+        raise ValueError(
+            f"{given}, with indices from {int(rows.min())} to {int(rows.max())}; {EXPECTED_ROWS}"
+        )
+    if len(rows.unique()) < len(rows):
+        raise ValueError(
+            f"{given}, with an example more than once: labels of 0 and 1? Then compare: labels == 1"
+        )
+    return rows

@@ -106,7 +106,7 @@ class Cutter:
         if captured.softcap is not None:
             scores = captured.softcap * (scores / captured.softcap).tanh()
         if captured.bias is not None:
-            bias = captured.bias.expand(len(scores), -1, -1, -1)
+            bias = at_least_float32(captured.bias).expand(len(scores), -1, *captured.size[1:])
             scores = scores + _take(_take(bias, self._where[rows][0], 2), self._where[columns][0], 3)
         return scores
 
@@ -168,6 +168,10 @@ def cut(
                 lowest = torch.finfo(scores.dtype).min
                 scores = scores.masked_fill(~pairs[:, None], lowest).softmax(-1)
             scores = scores.masked_fill(~pairs[:, None], 0.0)
+            if torch.compiler.is_compiling() and allowed is not None and rows != columns:
+                scores = scores.masked_fill(
+                    (pairs & ~allowed)[:, None], torch.nan
+                )  # refused where one can ask
             fields[name] = scores.mean(1) if heads == "mean" else scores
     return fields | {"text_mask": cutter.real("l"), "region_mask": cutter.real("v")}
 

@@ -204,7 +204,9 @@ class AttentionWatch:
     def _begin(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if getattr(model, "_is_replica", False):
             raise TypeError(f"{type(model).__name__} runs in torch.nn.DataParallel; {DATA_PARALLEL}")
-        if self._armed or not self.active:
+        if self._armed:  # what an interrupt (Ctrl-C) left behind: hooks that always run do not run then
+            self._disarm(model, (), None)
+        if not self.active:
             return
         self._armed, self._blocks, self._cut_already = True, {}, False
         self._inputs = dict(zip(self._names, args, strict=False)) | kwargs

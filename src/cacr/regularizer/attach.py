@@ -12,7 +12,7 @@ from cacr.attention import AttentionBlocks, Layout
 from cacr.attention.choices import innermost
 from cacr.attention.layouts import layout_for
 from cacr.losses import SCHEDULES, attention_loss
-from cacr.regularizer.regularizer import Regularizer, for_blocks
+from cacr.regularizer.regularizer import Regularizer
 
 DIRECTIONS = ("auto", "both", "language", "vision")
 
@@ -81,6 +81,13 @@ def attach(
         >>> (out.loss + 0.1 * out.cacr_loss).backward()
         >>> reg.detach()
     """
+    if not (loss is None or isinstance(loss, str) or callable(loss)):
+        raise TypeError(
+            f"loss is {loss!r}; expected a name in cacr.losses.LOSSES, a function (blocks, direction) -> scalar, "
+            "or None"
+        )
+    if add_to_loss and loss in (None, "none"):
+        raise ValueError("add_to_loss=True without a loss: there is nothing to add")
     if direction not in DIRECTIONS:
         raise ValueError(unknown("direction", direction, DIRECTIONS))
     if isinstance(schedule, str) and schedule not in SCHEDULES:
@@ -90,7 +97,7 @@ def attach(
             raise ValueError(f"{name} is {steps}; expected 1 or more")
     found = layout_for(innermost(model), layout)
     named = attention_loss(loss) if isinstance(loss, str) else None
-    function = for_blocks(named) if named is not None else (loss if callable(loss) else None)
+    function = named if named is not None else (loss if callable(loss) else None)
     return Regularizer(
         model,
         function=function,

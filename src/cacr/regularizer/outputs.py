@@ -25,9 +25,12 @@ def with_field(output: Any, loss: Tensor) -> Any:
     if isinstance(output, ModelOutput) and is_dataclass(output):
         # a plain dictionary: torch.compile can look a class up, but cannot make one
         kind = _MADE[type(output)] if type(output) in _MADE else declaring(type(output))
-        return kind(
-            **{f.name: getattr(output, f.name) for f in fields(output) if f.name != FIELD}, cacr_loss=loss
-        )
+        names = [f.name for f in fields(output) if f.name != FIELD]
+        made = kind(**{name: getattr(output, name) for name in names}, cacr_loss=loss)
+        for name in output:  # what hooks of others have put there
+            if name not in names and name != FIELD:
+                made[name] = output[name]
+        return made
     return {**output, FIELD: loss} if type(output) is dict else output
 
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from cacr.attention import AttentionBlocks, AttentionWatch
-from cacr.losses import AttentionLoss, schedule_weight
+from cacr.losses import schedule_weight
 from cacr.regularizer.outputs import declare_ahead, with_field
 
 LossFunction = Callable[[AttentionBlocks, str], Tensor]
-DIRECTIONS = ("language", "vision")
 
 
 class Regularizer(AttentionWatch):
@@ -54,7 +53,8 @@ class Regularizer(AttentionWatch):
         self._loss: Tensor | None = None
         self._share: Tensor | None = None
         self._last: dict[str, Tensor] = {}
-        self._factor = torch.zeros(())  # a tensor: a number would be compiled in, once per step
+        with torch.inference_mode(False):
+            self._factor = torch.zeros(())  # a tensor: a number would be compiled in, once per step
         self.weight = weight
         super().__init__(model, **options)
         declare_ahead(self.model)
@@ -85,7 +85,7 @@ class Regularizer(AttentionWatch):
             raise RuntimeError(
                 "no forward pass was watched yet: run the model in train mode with gradients enabled"
                 if self.function is not None
-                else 'attached with loss="none": there are blocks() but no loss'
+                else "attached without a loss: there are blocks() but no loss"
             )
         return self._loss
 
@@ -110,6 +110,11 @@ class Regularizer(AttentionWatch):
         """Set how many optimizer steps are done, and of how many."""
         self.steps_done, self.total_steps = done, self.total_steps if total is None else total
         self._set_factor()
+
+    def detach(self) -> None:
+        """Leave the model as it was before, and forget the latest loss. A second call does nothing."""
+        super().detach()
+        self.forget()
 
     def describe(self) -> list[str]:
         """Lines that say what is regularized, and with which weight."""
@@ -165,7 +170,7 @@ class Regularizer(AttentionWatch):
             for name in (self.directions if parts else ())
         }
         nothing = torch.zeros((), device=next(self.model.parameters()).device)
-        total = (torch.stack(list(means.values())).sum() if means else nothing) * self._factor
+        total = (torch.stack(list(means.values())).sum() if means else nothing) * self._factor.clone()
         if means and not self.always and not total.requires_grad:
             raise RuntimeError(
                 f"the loss of layer {', '.join(map(str, self.layers))} carries no gradient, so nothing could be "
@@ -208,8 +213,3 @@ def _micro_batches(reg: Regularizer) -> int:
             "CongruenceTrainerMixin"
         )
     return reg.accumulation_steps
-
-
-def for_blocks(loss: AttentionLoss) -> LossFunction:
-    """A loss of the registry as a function of blocks and direction."""
-    return lambda blocks, direction: loss(blocks, direction)

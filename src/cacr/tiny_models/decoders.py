@@ -6,7 +6,7 @@ import torch
 import transformers as T
 
 from cacr.tiny_models._batches import IMAGE_TOKEN, PATCH_SIZE, PATCHES, VOCABULARY, pixels, seeded, tiny
-from cacr.tiny_models._prompts import DECODER, SIGLIP, VISION, picture, prompt
+from cacr.tiny_models._prompts import DECODER, IMAGE_END, IMAGE_START, SIGLIP, VISION, picture, prompt
 from cacr.tiny_models._tiny import TinyModel
 
 
@@ -37,6 +37,8 @@ def gemma3() -> TinyModel:
         vision_config=SIGLIP,
         text_config={**DECODER, **window, "head_dim": 8},
         image_token_index=IMAGE_TOKEN,
+        boi_token_index=IMAGE_START,
+        eoi_token_index=IMAGE_END,
         mm_tokens_per_image=PATCHES,
     )
     text = prompt(picture(PATCHES, between=True), picture(PATCHES, between=True))

@@ -23,9 +23,9 @@ class CongruenceTrainerMixin(PartsInLog):
         CongruenceTrainer(model, args, train_dataset=data, regularizer=cacr.attach(model, weight=0.1)).train()
 
     The gradient is that of the mean over all counted examples of an optimizer step, however they are cut into
-    micro-batches (with select="paired", of all examples). A schedule runs over the Trainer's own steps, also after it
-    resumes. The log has ``cacr_loss`` (weighted), ``cacr_weight``, ``cacr_language`` and ``cacr_vision`` (nats), as
-    means of this process since the last line.
+    micro-batches (with select="paired", of all examples); processes are averaged. A schedule runs over the Trainer's
+    own steps, also after it resumes. The log has ``cacr_loss`` (weighted), ``cacr_weight``, ``cacr_language`` and
+    ``cacr_vision`` (nats), as means of this process since the last line.
 
     A function given as ``select`` gets the Trainer's batch, with what never reaches the model:
     ``batch["labels"] == 1``.
@@ -101,9 +101,12 @@ class CongruenceTrainerMixin(PartsInLog):
         counted = self._count(inputs)
         reg.select = self._rows(inputs)
         reg.forget()
-        result = super().compute_loss(  # type: ignore[misc]
-            model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch, **kwargs
-        )
+        try:
+            result = super().compute_loss(  # type: ignore[misc]
+                model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch, **kwargs
+            )
+        finally:
+            reg.select = self._select
         if not reg.active:
             return result
         loss, outputs = result if return_outputs else (result, None)

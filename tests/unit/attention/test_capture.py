@@ -9,6 +9,8 @@ from torch.testing import assert_close
 from cacr.attention import joint, watch
 from cacr.attention.capture import backend_of, tap
 from cacr.attention.capture.allowed import allowed_by, window
+from cacr.attention.capture.interface import _captured
+from cacr.attention.cut import Captured, Cutter
 from cacr.attention.layouts import layout_for
 from cacr.tiny_models import TINY
 
@@ -177,3 +179,81 @@ def test_a_tap_alone_keeps_queries_and_keys_of_grouped_heads():
     one.disarm()
     tiny.model(**tiny.inputs)
     assert not one.calls
+
+
+class Biased(Own):
+    """Attention with a learned bias, passed as a floating-point mask."""
+
+    def __init__(self, kind):
+        super().__init__(kind)
+        self.bias = nn.Parameter(torch.randn(1, 2, 6, 6))
+
+    def forward(self, x, padding):
+        if self.kind == "multihead":
+            bias = self.bias[0].repeat(len(x), 1, 1)
+            return self.several(x, x, x, attn_mask=bias, need_weights=False)[0]
+        q, k, v = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        if self.kind == "sdpa":
+            out = F.scaled_dot_product_attention(q, k, v, self.bias)
+        else:
+            out = (q @ k.transpose(-1, -2) / 2 + self.bias).softmax(-1) @ v
+        return self.out(out.transpose(1, 2).flatten(2))
+
+
+def test_a_bias_in_a_floating_point_mask_is_part_of_the_scores():
+    seen = {}
+    words = torch.tensor([[True, True, True, False, False, False]])
+    for kind in ("sdpa", "written out", "multihead"):
+        torch.manual_seed(0)
+        model = Model(kind)
+        model.blocks = nn.ModuleList([Biased(kind)])
+        with torch.no_grad():  # the same queries and keys, however they are projected
+            model.blocks[0].several.in_proj_weight.copy_(model.blocks[0].qkv.weight)
+            model.blocks[0].several.in_proj_bias.copy_(model.blocks[0].qkv.bias)
+        with watch(model, layout=joint("mine", "blocks.{layer}", masks)) as attention:
+            model(torch.ones(1, 6, 8).cumsum(1), words, torch.zeros(1, 6).bool())
+            seen[kind] = attention.blocks()
+    for blocks in seen.values():
+        assert_close(blocks.ll, seen["written out"].ll)
+    seen["sdpa"].ll.square().sum().backward()
+
+
+def test_scores_are_capped_where_the_model_caps_them():
+    query, key = torch.randn(1, 1, 4, 3) * 5, torch.randn(1, 1, 4, 3) * 5
+    everything = torch.ones(1, 4, dtype=torch.bool)
+    scores = Cutter(everything, everything).scores(Captured(query, key, 1.0, softcap=2.0), "l", "v")
+    assert_close(scores, 2 * (query @ key.transpose(-1, -2) / 2).tanh())
+
+
+def test_a_kernel_without_a_mask_is_causal_within_the_window_it_is_told():
+    module, x = nn.Identity(), torch.randn(1, 1, 5, 4)
+    call = _captured(module, x, x, None, "flash_attention_2", {"sliding_window": 2})
+    assert torch.equal(call.allowed, window(5, 5, 2, x.device))
+    call = _captured(module, x, x, None, "sdpa", {})
+    assert call.causal and call.allowed is None
+    assert not _captured(module, x, x, None, "eager", {}).causal
+
+
+@pytest.mark.parametrize(
+    "told", [{"cu_seq_lens_q": torch.tensor([0, 2, 5])}, {"position_ids": torch.tensor([[0, 1, 0, 1, 2]])}]
+)
+def test_packed_examples_are_refused(told):
+    x = torch.randn(1, 1, 5, 4)
+    with pytest.raises(ValueError, match="several examples are packed into one row"):
+        _captured(nn.Identity(), x, x, None, "flash_attention_2", told)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_interrupted_forward_pass_leaves_no_mode_and_no_old_masks(error):
+    model, x = Model("sdpa"), torch.randn(1, 4, 8)
+    words, padding = torch.tensor([[True, True, False, False]]), torch.zeros(1, 4).bool()
+    with watch(model, layout=joint("mine", "blocks.{layer}", masks)) as attention:
+        with pytest.raises(error):
+            model.blocks[1].out.register_forward_hook(lambda *a: (_ for _ in ()).throw(error()))
+            model(x, words, padding)
+        model.blocks[1].out._forward_hooks.clear()
+        model(x, ~words, padding)
+        first = attention.blocks()
+        model(x, ~words, padding)
+        assert torch.equal(first.ll, attention.blocks().ll)
+    assert torch._C._len_torch_function_stack() == 0

@@ -318,7 +318,7 @@ def test_blocks_alone_without_a_loss(tiny):
     reg = attach(tiny.model, loss="none")
     out = tiny.model(**tiny.inputs)
     assert not hasattr(out, "cacr_loss") and reg.blocks().ll.requires_grad
-    with pytest.raises(RuntimeError, match='attached with loss="none"'):
+    with pytest.raises(RuntimeError, match="attached without a loss"):
         _ = reg.loss
 
 
@@ -597,3 +597,66 @@ def test_a_model_called_without_what_tells_text_from_regions_is_told(llava):
     attach(llava.model, text_mask=lambda inputs: text, region_mask=lambda inputs: image)
     llava.model(inputs_embeds=embedded, attention_mask=llava.inputs["attention_mask"])
     assert llava.model._cacr_watch.blocks().ll.shape == known.ll.shape
+
+
+@pytest.mark.parametrize(
+    ("select", "sentence"),
+    [
+        (torch.tensor([0, 1, 1]), "an example more than once: labels of 0 and 1"),
+        ([5], "indices from 5 to 5; expected a boolean"),
+        (torch.tensor([True]), r"torch.bool of shape \(1,\) for a batch of 2"),
+        (torch.tensor([0.0, 1.0]), "select gave torch.float32"),
+        (["first"], "select gave .'first'.; expected a boolean"),
+    ],
+)
+def test_a_selection_that_does_not_fit_gets_a_sentence(tiny, select, sentence):
+    attach(tiny.model, select=select)
+    with pytest.raises(ValueError, match=sentence):
+        tiny.model(**tiny.inputs)
+
+
+@pytest.mark.parametrize("nothing", [[], lambda inputs: [], torch.zeros(2, dtype=torch.bool)])
+def test_a_selection_of_nothing_adds_nothing(tiny, nothing):
+    attach(tiny.model, select=nothing)
+    assert tiny.model(**tiny.inputs).cacr_loss == 0
+
+
+def test_the_weight_may_change_before_the_backward_pass(tiny):
+    with torch.inference_mode():
+        reg = attach(tiny.model)
+    out = tiny.model(**tiny.inputs)
+    reg.weight = 0.5
+    out.cacr_loss.backward()
+
+
+def test_what_is_no_loss_is_refused(tiny):
+    with pytest.raises(TypeError, match="loss is 0.5; expected a name"):
+        attach(tiny.model, "last", 0.5)
+    with pytest.raises(ValueError, match="add_to_loss=True without a loss"):
+        attach(tiny.model, loss=None, add_to_loss=True)
+
+
+def test_a_full_mask_that_does_not_say_what_is_real_gets_a_sentence(llava):
+    attach(llava.model)
+    size = llava.inputs["input_ids"].shape[1]
+    llava.inputs["attention_mask"] = torch.ones(2, 1, size, size, dtype=torch.bool).tril()
+    with pytest.raises(ValueError, match="attention_mask has 4 axes; expected .batch, position."):
+        llava.model(**llava.inputs)
+
+
+def test_fields_that_others_put_into_the_output_stay(tiny):
+    def add(module, args, out):
+        out["extra"] = torch.ones(())
+        return out
+
+    tiny.model.register_forward_hook(add)
+    attach(tiny.model)
+    assert tiny.model(**tiny.inputs)["extra"] == 1
+
+
+def test_a_detached_regularizer_has_no_loss(tiny):
+    reg = attach(tiny.model)
+    tiny.model(**tiny.inputs)
+    reg.detach()
+    with pytest.raises(RuntimeError, match="no forward pass was watched"):
+        _ = reg.loss

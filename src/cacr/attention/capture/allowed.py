@@ -43,6 +43,15 @@ def allowed_by(mask: Any, batch: int, queries: int, keys: int) -> Tensor | None:
     return seen[:, :, :1] if mask.stride(2) == 0 else seen
 
 
+def bias_of(mask: Any) -> Tensor | None:
+    """What a floating-point mask adds to the scores where it hides nothing: relative positions and the like."""
+    if not isinstance(mask, Tensor) or not mask.is_floating_point():
+        return None
+    mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape) if mask.ndim < 3 else mask
+    mask = mask[:, None] if mask.ndim == 3 else mask
+    return mask.masked_fill(mask <= HIDDEN, 0.0)
+
+
 def window(queries: int, keys: int, width: int, device: torch.device) -> Tensor:
     """A causal sliding window, [1, 1, query, key]: the last ``width`` keys up to a query's own position."""
     distance = torch.arange(queries, device=device)[:, None] - torch.arange(keys, device=device)[None, :]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -109,6 +110,11 @@ def _captured(
         mask is None or getattr(mask, "ndim", 0) == 2
     )  # a flash kernel gets None or the padding alone
     causal = bool(causal) and name != "eager" and queries > 1 and no_full_mask
+    if no_full_mask and _is_packed(mask, kwargs):
+        raise ValueError(
+            "several examples are packed into one row (padding-free batches), so which words see which regions is "
+            "known to the kernel alone. Train without packing, or pause the regularizer"
+        )
     width = kwargs.get("sliding_window")
     if causal and width is not None:
         allowed = window(queries, keys, int(width), query.device)
@@ -123,3 +129,15 @@ def _captured(
         allowed=allowed,
         causal=causal,
     )
+
+
+def _is_packed(mask: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a kernel without a full mask is told of several examples in a row."""
+    if kwargs.get("cu_seq_lens_q") is not None:
+        return True
+    positions = kwargs.get("position_ids")
+    if mask is not None or not isinstance(positions, Tensor) or positions.ndim != 2:
+        return False
+    if torch.compiler.is_compiling():
+        return False
+    return bool((positions.diff(dim=-1) < 0).any())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from cacr.attention.capture.allowed import HIDDEN, allowed_by
+from cacr.attention.capture.allowed import HIDDEN, allowed_by, bias_of
 from cacr.attention.capture.tap import Tap
 from cacr.attention.cut import Captured
 
@@ -33,8 +33,15 @@ class TraceTap(Tap):
             module.register_forward_hook(self._close, with_kwargs=True, always_call=True),
         )
 
+    def disarm(self) -> None:
+        """Stop listening, also where a forward pass was interrupted in the middle."""
+        while self._modes:
+            self._modes.pop().__exit__(None, None, None)
+        super().disarm()
+
     def remove(self) -> None:
         """Leave the module as it was."""
+        self.disarm()
         for handle in self._handles:
             handle.remove()
 
@@ -82,7 +89,7 @@ def _from_sdpa(
 ) -> Captured:
     allowed = allowed_by(attn_mask, query.shape[0], query.shape[2], key.shape[2])
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return Captured(query, key, scale, allowed=allowed, causal=is_causal)
+    return Captured(query, key, scale, bias=bias_of(attn_mask), allowed=allowed, causal=is_causal)
 
 
 def _from_multihead(*args: Any, **kwargs: Any) -> Captured:
@@ -109,7 +116,9 @@ def _from_multihead(*args: Any, **kwargs: Any) -> Captured:
     if padding is not None:
         real = (~padding if padding.dtype == torch.bool else padding > HIDDEN)[:, None, None, :]
         allowed = real if allowed is None else allowed & real
-    return Captured(query, key, query.shape[-1] ** -0.5, allowed=allowed)
+    mask = a["attn_mask"]
+    bias = bias_of(mask.view(batch, heads, queries, keys) if mask is not None and mask.ndim == 3 else mask)
+    return Captured(query, key, query.shape[-1] ** -0.5, bias=bias, allowed=allowed)
 
 
 def _torch_mask(mask: Tensor | None, size: tuple[int, int, int, int]) -> Tensor | None:

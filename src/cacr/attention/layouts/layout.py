@@ -79,7 +79,7 @@ class Run:
         else:
             tokens = self.input(ids)
             real = self.inputs.get(mask)
-            counts = torch.ones_like(tokens, dtype=torch.bool) if real is None else real.bool()
+            counts = torch.ones_like(tokens, dtype=torch.bool) if real is None else padding(real, mask)
             counts = counts if rule is None else counts & rule
         for token in self.special_ids:
             counts = counts & (self.input(ids) != token)
@@ -209,6 +209,21 @@ def joint(name: str, path: str, masks: Masks, causal: str = "", **more: Any) -> 
     blocks = [block for block in BLOCKS if not (causal and block == "vl")]
     absent = {"vl": causal} if causal else {}
     return Layout(name, dict.fromkeys(blocks, Place(path)), masks, absent=absent, **more)
+
+
+def padding(mask: Any, name: str) -> Tensor:
+    """A mask of real positions, [batch, position], as booleans.
+
+    Raises:
+        ValueError: A full mask or a mapping, which does not say which tokens are real.
+    """
+    if isinstance(mask, Tensor) and mask.ndim == 2:
+        return mask.bool()
+    given = f"has {mask.ndim} axes" if isinstance(mask, Tensor) else f"is a {type(mask).__name__}"
+    raise ValueError(
+        f"{name} {given}; expected [batch, position], 1 where a position is real. With another mask give text_mask and "
+        "region_mask, which say what counts"
+    )
 
 
 def find(model: nn.Module, path: str, kind: type[nn.Module]) -> str:

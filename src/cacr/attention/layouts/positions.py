@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from cacr.attention.layouts.layout import Masks, Run
+from cacr.attention.layouts.layout import Masks, Run, padding
 
 PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 MARKERS = (
@@ -114,4 +114,4 @@ def _text(run: Run, ids: Tensor, image: Tensor, after_image: bool) -> Tensor:
 
 def _real(run: Run, ids: Tensor) -> Tensor:
     given = run.inputs.get("attention_mask")
-    return torch.ones_like(ids, dtype=torch.bool) if given is None or given.ndim != 2 else given.bool()
+    return torch.ones_like(ids, dtype=torch.bool) if given is None else padding(given, "attention_mask")
