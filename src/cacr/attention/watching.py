@@ -18,9 +18,9 @@ from cacr._messages import unknown
 from cacr.attention.blocks import HEADS, SPACES, AttentionBlocks
 from cacr.attention.capture import Tap, tap
 from cacr.attention.checkpointing import Exemption, checkpointed_layers
-from cacr.attention.checks import check_lengths, refuse_unpaired, wrong_number
-from cacr.attention.choices import DATA_PARALLEL, chosen_layers, chosen_rows, innermost
-from cacr.attention.cut import cut
+from cacr.attention.checks import wrong_number
+from cacr.attention.choices import DATA_PARALLEL, chosen_layers, innermost
+from cacr.attention.counted import blocks_of
 from cacr.attention.layouts import Layout, Run, layout_for
 
 MARK = "_cacr_watch"
@@ -271,31 +271,9 @@ class AttentionWatch:
                     "re-entrant checkpointing, or under no_grad. Use use_reentrant=False there, or paused() or "
                     "recording() where no gradient is wanted"
                 )
-        run = Run(
-            self._inputs,
-            getattr(self.model, "config", None),
-            captured,
-            self.text_mask,
-            self.region_mask,
-            self.special_ids,
-        )
-        device = captured["lv"].seen.device
-        adapted = self.layout.adapt(captured, run)
-        moved = {
-            id(call): call.to(device) for call in adapted.values()
-        }  # one a call: blocks share what is gathered
-        captured = {block: moved[id(call)] for block, call in adapted.items()}
-        text, regions = (mask.to(device) for mask in self.layout.masks(run))
-        check_lengths(self.layout, layer, captured, {"l": text, "v": regions})
-        rows = chosen_rows(self.select, self._inputs, text, regions)
-        if rows is not None:
-            text, regions = text[rows], regions[rows]
-            if len(text) == 0:
-                return None
-            unique = {id(call): call.rows(rows) for call in captured.values()}
-            captured = {block: unique[id(call)] for block, call in captured.items()}
-        refuse_unpaired(text, regions, self.layout)
-        return AttentionBlocks(**cut(captured, text, regions, self.space, self.heads))
+        config = getattr(self.model, "config", None)
+        run = Run(self._inputs, config, captured, self.text_mask, self.region_mask, self.special_ids)
+        return blocks_of(run, self.layout, layer, self.select, self.space, self.heads)
 
 
 def watch(model: nn.Module, **options: Any) -> AttentionWatch:
