@@ -51,7 +51,6 @@ class Regularizer(AttentionWatch):
         self.schedule, self.total_steps, self.steps_done = schedule, total_steps, 0
         self.add_to_loss, self.accumulation_steps = add_to_loss, accumulation_steps
         self._loss: Tensor | None = None
-        self._share: Tensor | None = None
         self._last: dict[str, Tensor] = {}
         with torch.inference_mode(False):
             self._factor = torch.zeros(())  # a tensor: a number would be compiled in, once per step
@@ -100,7 +99,7 @@ class Regularizer(AttentionWatch):
 
     def forget(self) -> None:
         """Drop the latest loss, so that none can be used twice."""
-        self._loss = self._share = None
+        self._loss = None
 
     def step(self) -> None:
         """Call once after each optimizer step: moves the schedule on. `CongruenceTrainerMixin` does it by itself."""
@@ -134,7 +133,7 @@ class Regularizer(AttentionWatch):
         return [head, *super().describe()]
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_loss": None, "_share": None, "_last": {}}
+        return super().__getstate__() | {"_loss": None, "_last": {}}
 
     def _set_factor(self) -> None:
         factor = 1.0
@@ -182,8 +181,6 @@ class Regularizer(AttentionWatch):
             self._last |= {name: value.detach() for name, value in parts.items()}
         self._last |= {"cacr_loss": total.detach(), "weight": self._factor.clone()}
         self._loss = total
-        if self.add_to_loss:
-            self._share = total / _micro_batches(self)
 
     def _on_output(self, output: Any) -> Any:
         if self.function is None:
@@ -195,10 +192,11 @@ class Regularizer(AttentionWatch):
                     f"add_to_loss=True, but {type(self.model).__name__} returned no loss to add to: pass labels, or "
                     "add out.cacr_loss yourself"
                 )
+            total = own + self.loss / _micro_batches(self)
             if isinstance(output, dict):
-                output["loss"] = own + self._share
+                output["loss"] = total
             else:
-                output.loss = own + self._share
+                output.loss = total
         return with_field(output, self.loss)
 
 
