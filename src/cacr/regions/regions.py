@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 OVERSHOOT = 1.0
 """Pixels by which a detector's box may leave the picture; it is cut there."""
+PER_REGION = (
+    "features",
+    "boxes01",
+    "boxes",
+    "extents01",
+    "object_ids",
+    "object_confidence",
+    "attribute_ids",
+    "attribute_confidence",
+    "object_names",
+)
+"""Fields with a value for each region."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +34,13 @@ class Regions:
         boxes01: [region, 4]: x1, y1, x2, y2 as fractions of the picture, 0-1, y downwards.
         boxes: The same in pixels, or None where the size of the picture is unknown.
         size: (width, height) of the picture in pixels, or None.
+        extents01: [region, 2]: width and height of the boxes as fractions, where a file states them by itself (in
+            float16 they are not the differences of its corners); None: they are.
+        object_ids: [region]: index of the most likely class, 0 the first real one, as the detector counts them.
+        object_confidence: [region]: its probability, 0-1.
+        attribute_ids: [region]: index of the most likely attribute.
+        attribute_confidence: [region]: its probability, 0-1.
+        object_names: Name of the class of each region.
 
     Raises:
         ValueError: No regions, shapes that do not fit, values that are not finite, or boxes outside of 0-1.
@@ -29,6 +50,12 @@ class Regions:
     boxes01: Tensor
     boxes: Tensor | None = None
     size: tuple[int, int] | None = None
+    extents01: Tensor | None = None
+    object_ids: Tensor | None = None
+    object_confidence: Tensor | None = None
+    attribute_ids: Tensor | None = None
+    attribute_confidence: Tensor | None = None
+    object_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -52,9 +79,14 @@ class Regions:
                 "For boxes in pixels use Regions.from_pixels(features, boxes, size)"
             )
 
+        for name in PER_REGION:
+            values = getattr(self, name)
+            if values is not None and len(values) != n:
+                raise ValueError(f"{name} has {len(values)} values; expected {n}, one a region")
+
     @classmethod
-    def from_pixels(cls, features: Tensor, boxes: Tensor, size: tuple[int, int]) -> Regions:
-        """Regions from boxes in pixels, xyxy, and the picture's (width, height).
+    def from_pixels(cls, features: Tensor, boxes: Tensor, size: tuple[int, int], **more: Any) -> Regions:
+        """Regions from boxes in pixels, xyxy, the picture's (width, height), and further fields by name.
 
         Example:
             >>> Regions.from_pixels(torch.zeros(1, 5), torch.tensor([[0.0, 0.0, 10.0, 5.0]]), (20, 10)).boxes01
@@ -73,7 +105,7 @@ class Regions:
                 f"box {worst} lies outside of the picture of {width} x {height} pixels; expected x1, y1, x2, y2"
             )
         boxes = boxes.clamp_min(0).minimum(scale)
-        return cls(features, boxes / scale, boxes, (int(width), int(height)))
+        return cls(features, boxes / scale, boxes, (int(width), int(height)), **more)
 
     def __len__(self) -> int:
         """The number of regions."""
@@ -81,6 +113,5 @@ class Regions:
 
     def first(self, n: int) -> Regions:
         """The first ``n`` regions (detectors order by confidence)."""
-        return Regions(
-            self.features[:n], self.boxes01[:n], None if self.boxes is None else self.boxes[:n], self.size
-        )
+        kept = {name: getattr(self, name) for name in PER_REGION}
+        return replace(self, **{name: values[:n] for name, values in kept.items() if values is not None})
