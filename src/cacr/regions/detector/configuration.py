@@ -1,0 +1,166 @@
+"""Settings of the bottom-up-attention detector; its widths and depths are read off the weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FIELDS = {
+    "short_side": ("INPUT", "MIN_SIZE_TEST"),
+    "long_side": ("INPUT", "MAX_SIZE_TEST"),
+    "mean_bgr": ("MODEL", "PIXEL_MEAN"),
+    "std_bgr": ("MODEL", "PIXEL_STD"),
+    "anchor_offset": ("ANCHOR_GENERATOR", "OFFSET"),
+    "proposal_weights": ("RPN", "BBOX_REG_WEIGHTS"),
+    "proposal_nms": ("RPN", "NMS_THRESH"),
+    "candidates": ("RPN", "PRE_NMS_TOPK_TEST"),
+    "proposals": ("RPN", "POST_NMS_TOPK_TEST"),
+    "smallest_side": ("PROPOSAL_GENERATOR", "MIN_SIZE"),
+    "box_weights": ("ROI_BOX_HEAD", "BBOX_REG_WEIGHTS"),
+    "pooled": ("ROI_BOX_HEAD", "POOLER_RESOLUTION"),
+    "thresholds": ("ROI_HEADS", "NMS_THRESH_TEST"),
+    "min_regions": ("MIN_DETECTIONS",),
+    "max_regions": ("MAX_DETECTIONS",),
+}
+_FIXED = {
+    ("INPUT", "FORMAT"): "BGR",
+    ("MODEL", "MAX_POOL"): True,
+    ("RESNETS", "STRIDE_IN_1X1"): True,
+    ("RESNETS", "NUM_GROUPS"): 1,
+    ("ROI_BOX_HEAD", "RES5HALVE"): False,
+    ("ROI_BOX_HEAD", "CLS_AGNOSTIC_BBOX_REG"): False,
+}
+"""What the network is built for; a configuration that says otherwise belongs to another one."""
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """How pictures are prepared and regions chosen. Defaults: the public checkpoint's, as far as they are known.
+
+    Args:
+        short_side: Pixels that the short side of a picture is scaled to.
+        long_side: Most pixels of the long side.
+        mean_bgr: Subtracted from the blue, green and red of a pixel, 0-255.
+        std_bgr: They are divided by it.
+        anchor_offset: Place of an anchor's center in its cell, 0-1.
+        proposal_weights: Of the proposals' box deltas.
+        proposal_nms: Proposals that overlap a better one by more (IoU) are dropped.
+        candidates: Best anchors looked at per picture.
+        proposals: Most proposals per picture.
+        smallest_side: Proposals with a side of at most this many pixels are dropped.
+        box_weights: Of the classes' box deltas.
+        pooled: Cells along a side of a pooled region.
+        thresholds: IoUs tried in turn, until at least ``min_regions`` are left.
+        min_regions: Regions per picture wanted at least.
+        max_regions: Most regions per picture, the most confident first.
+
+    Source: transformers' research project lxmert, modeling_frcnn.py, by its names; airsplay/py-bottom-up-attention.
+    """
+
+    short_side: int = 800
+    long_side: int = 1333
+    mean_bgr: tuple[float, ...] = (102.9801, 115.9465, 122.7717)
+    std_bgr: tuple[float, ...] = (1.0, 1.0, 1.0)
+    anchor_offset: float = 0.0
+    proposal_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    proposal_nms: float = 0.7
+    candidates: int = 6_000
+    proposals: int = 300
+    smallest_side: float = 0.0
+    box_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0)
+    pooled: int = 14
+    thresholds: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    min_regions: int = 36
+    max_regions: int = 36
+
+    def __post_init__(self) -> None:
+        positive = (
+            "short_side",
+            "long_side",
+            "candidates",
+            "proposals",
+            "pooled",
+            "min_regions",
+            "max_regions",
+        )
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.min_regions > self.max_regions:
+            raise ValueError(
+                f"min_regions is {self.min_regions} and max_regions {self.max_regions}; expected no more at least than "
+                "at most"
+            )
+        if not self.thresholds or not all(0 < threshold <= 1 for threshold in self.thresholds):
+            raise ValueError(f"thresholds are {self.thresholds}; expected IoUs, above 0 and at most 1")
+
+    @classmethod
+    def from_original(cls, config: str | os.PathLike[str] | Mapping[str, Any]) -> DetectorConfig:
+        """The settings in an original config file, .json or .yaml, or in its mapping. What it leaves out is ours.
+
+        Raises:
+            ValueError: It is unreadable, or of a network that is built otherwise (e.g. RGB input).
+        """
+        where = "the configuration" if isinstance(config, Mapping) else str(config)
+        values = config if isinstance(config, Mapping) else _read(Path(config))
+        for path, built in _FIXED.items():
+            given = _at(values, path)
+            if given is not None and given != built:
+                raise ValueError(
+                    f"{where}: {'.'.join(path)} is {given!r}; this detector is built for {built!r}"
+                )
+        found = {name: _at(values, path) for name, path in _FIELDS.items()}
+        kinds = cls.__dataclass_fields__
+        try:
+            return cls(
+                **{
+                    name: _as(str(kinds[name].type), value, f"{where}: {'.'.join(_FIELDS[name])}")
+                    for name, value in found.items()
+                    if value is not None
+                }
+            )
+        except ValueError as error:
+            raise ValueError(str(error) if where in str(error) else f"{where}: {error}") from error
+
+
+def _as(kind: str, value: Any, where: str) -> Any:
+    try:
+        if kind.startswith("tuple"):
+            return tuple(float(x) for x in (value if isinstance(value, list | tuple) else [value]))
+        return int(value) if kind == "int" else float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} is {value!r}; expected {kind}") from error
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no configuration at {path}; expected the config.yaml or config.json of the detector"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            values = json.loads(text)
+        else:
+            import yaml
+
+            values = yaml.safe_load(text)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not readable as a configuration: {error}") from error
+    except Exception as error:  # yaml's own errors are no ValueErrors
+        if type(error).__module__.split(".")[0] != "yaml":
+            raise
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path} holds {type(values).__name__}; expected names and values")
+    return values
