@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from bench import attach as attach_at_base_size
+from bench import features as reading_features
 from cacr import AttentionBlocks, attach, cacr_loss, iais_loss, soft_equivalence_loss
 from cacr._measure import paired
 from cacr.data.scenes import scene
@@ -109,6 +110,7 @@ def main() -> None:
     for bench in BENCHES:
         print(f"{bench():10.3f}  {bench.__name__}: {(bench.__doc__ or '').strip()}", flush=True)
     attach_at_base_size.main()
+    reading_features.main(pictures=10_000)  # ten times as many: python -m bench.features
 
 
 if __name__ == "__main__":

@@ -3,24 +3,149 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cacr.cli.show import console
+from cacr.cli.show import bar, console
+
+SHOWN = 10
+"""Skipped pictures that are listed on the screen; all are in the file that is named."""
 
 
-def features(source: Path, /, *, out: Annotated[Path, Parameter(alias="-o")]) -> int:
-    """Collect region features into one file that is read in place.
+def features(
+    images: list[Path] | None = None,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    convert: Path | None = None,
+    detector: str = "unc-nlp/frcnn-vg-finetuned",
+    detector_config: Path | None = None,
+    max_regions: int | None = None,
+    min_regions: int | None = None,
+    half: bool = False,
+    batch: int = 1,
+    readers: int = 0,
+    device: str | None = None,
+) -> int:
+    """Detect the regions of pictures, or convert features made by others, into one file that is read in place.
+
+    A killed run goes on where it was when the same command is given again. Several GPUs share the work under torchrun:
+    torchrun --nproc-per-node 8 -m cacr features PICTURES -o features.safetensors
 
     Args:
-        source: A folder of .npz files of a bottom-up-attention detector (x or features, boxes or bbox, image_w,
-            image_h), or another features file.
-        out: The new features file, .safetensors.
+        images: Pictures and folders of them.
+        out: The new features file; a name that does not end in .safetensors becomes a folder of files.
+        convert: Features in another format, in place of pictures: UNITER's LMDB, bottom-up or VinVL TSV, npz files.
+        detector: The bottom-up-attention checkpoint (a folder, a file, a name on the hub), "random" to try things
+            out, or an object-detection model of transformers.
+        detector_config: The checkpoint's configuration, if it does not lie beside it.
+        max_regions: Most regions per picture; the checkpoint's own if not given.
+        min_regions: Regions wanted at least; the checkpoint's own if not given.
+        half: Store features as float16, half the size.
+        batch: Pictures of one size that are computed at once.
+        readers: Processes that read pictures ahead.
+        device: cpu, cuda, cuda:1; a GPU if there is one and none is named.
     """
+    import torch
+
+    dtype = torch.float16 if half else torch.float32
+    if (convert is None) == (not images):
+        raise ValueError("give pictures, or one store of features with --convert; not both, and not neither")
+    if convert is not None:
+        return _convert(convert, out, dtype)
+    from cacr.regions.collecting import collect, find_pictures, finish, world
+
+    pictures = find_pictures(images or [])
+    worker, workers = world()
+    if workers > 1:
+        from datetime import timedelta
+
+        # workers end hours apart, and one that waits is not lost
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
+    model = _open_detector(detector, detector_config, min_regions, max_regions)
+    model.to(device or (f"cuda:{_local()}" if torch.cuda.is_available() else "cpu"))
+    share = len(range(worker, len(pictures), workers))
+    with bar(visible=worker == 0) as progress:
+        task = progress.add_task("pictures", total=share, note="")
+        done = collect(
+            pictures,
+            model,
+            out,
+            batch=batch,
+            dtype=dtype,
+            worker=worker,
+            workers=workers,
+            readers=readers,
+            progress=lambda finished: progress.update(task, completed=finished, note=f"of {len(pictures)}"),
+        )
+    if workers > 1:
+        torch.distributed.barrier()
+    if worker == 0:
+        done = finish(pictures, out, workers)
+        _say(done, out)
+    if workers > 1:
+        torch.distributed.destroy_process_group()
+    return 0
+
+
+def _convert(source: Path, out: Path, dtype: Any) -> int:
     from cacr.regions import open_features, write_features
 
     store = open_features(source)
-    write_features(out, store)
+    console.print(f"Found {store.describe()}.")
+    with bar() as progress:
+        task = progress.add_task("pictures", total=len(store), note="")
+        write_features(out, store, dtype=dtype, progress=lambda done: progress.update(task, completed=done))
     console.print(f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}.")
     return 0
+
+
+def _open_detector(name: str, config: Path | None, least: int | None, most: int | None) -> Any:
+    from dataclasses import replace
+
+    from cacr.regions.detector import BottomUpDetector, TransformersDetector
+
+    if _of_transformers(Path(name)):
+        return TransformersDetector.from_pretrained(name, most or 36)
+    if name == "random":
+        import torch
+
+        torch.manual_seed(0)
+        model = BottomUpDetector.new()
+    else:
+        model = BottomUpDetector.from_original(name, config)
+    most = most or max(model.config.max_regions, least or 0)
+    model.config = replace(
+        model.config, min_regions=min(least or model.config.min_regions, most), max_regions=most
+    )
+    return model
+
+
+def _of_transformers(folder: Path) -> bool:
+    import json
+
+    try:
+        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def _local() -> str:
+    import os
+
+    return os.environ.get("LOCAL_RANK", "0")
+
+
+def _say(done: Any, out: Path) -> None:
+    for image_id, why in list(done.skipped.items())[:SHOWN]:
+        console.print(f"skipped {image_id}: {why}", markup=False, highlight=False)
+    if done.skipped:
+        import json
+
+        listed = out.with_name(out.name + ".skipped.json")
+        listed.write_text(json.dumps(done.skipped, indent=1) + "\n", encoding="utf-8")
+        console.print(
+            f"{len(done.skipped)} pictures were skipped; all are listed with the reason in {listed}."
+        )
+    console.print(f"Wrote the regions of {done.found} pictures to {out}.")

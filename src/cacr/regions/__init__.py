@@ -1,6 +1,6 @@
 """Regions of a picture: features and boxes, and the files that hold them."""
 
 from cacr.regions.regions import Regions
-from cacr.regions.store import FeatureStore, open_features, write_features
+from cacr.regions.stores import FeatureStore, PartWriter, Store, join_parts, open_features, write_features
 
-__all__ = ["FeatureStore", "Regions", "open_features", "write_features"]
+__all__ = ["FeatureStore", "PartWriter", "Regions", "Store", "join_parts", "open_features", "write_features"]

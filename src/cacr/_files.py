@@ -1,18 +1,20 @@
-"""Writing so that a kill leaves the old file or the new one, one process at a time in a folder, the shipped start."""
+"""Writing so that a kill leaves the old file or the new one, and one process at a time at work in a folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from importlib.resources import as_file, files
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write a file beside its place and rename it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    beside.write_text(text, encoding="utf-8")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     beside.replace(path)
 
 
@@ -23,14 +25,13 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     beside.rename(folder)
 
 
-def scenes_start() -> AbstractContextManager[Path]:
-    """The folder of the shipped starting model, while the context lasts."""
-    return as_file(files("cacr.training") / "scenes_start")
-
-
 @contextmanager
-def working_in(folder: Path) -> Iterator[None]:
+def working_in(folder: Path, worker: int = 0) -> Iterator[None]:
     """Hold the folder for this process; the lock ends with the process, however that ends.
+
+    Args:
+        folder: The folder.
+        worker: Processes that work together have different numbers.
 
     Raises:
         BlockingIOError: Another process is at work there.
@@ -40,7 +41,7 @@ def working_in(folder: Path) -> Iterator[None]:
     except ImportError:  # no such locks on Windows
         yield
         return
-    with (folder / ".lock").open("w") as file:
+    with (folder / (f".lock-{worker}" if worker else ".lock")).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

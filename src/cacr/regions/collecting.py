@@ -1,0 +1,273 @@
+"""From picture files to one features file: resumable, by one process or many, broken pictures left out and listed.
+
+    OUT.parts/settings.json            what the regions come from; another detector may not add to them
+    OUT.parts/part-WORKER-NNNNN.…      finished pictures, a whole features file each
+    OUT.parts/skipped-WORKER.json      pictures that could not be read
+
+A killed run loses at most the last seconds of work; started again, it goes on with what is not in any part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from cacr._files import working_in, write_text_whole
+from cacr.regions.regions import Regions
+from cacr.regions.stores import PartWriter, join_parts
+
+ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2"))
+"""Of files that are taken for pictures in a folder."""
+PARTS = ".parts"
+SECONDS = 5.0
+"""Finished pictures are written at least this often: what a kill costs at most."""
+
+
+class Detector(Protocol):
+    """What proposes regions; see `cacr.regions.detector`."""
+
+    def detect(self, pictures: Sequence[Image.Image]) -> list[Regions]:
+        """The regions of several pictures."""
+        ...
+
+    def describe(self) -> str:
+        """One line that says what the regions come from."""
+        ...
+
+
+@dataclass
+class Collected:
+    """What a run did."""
+
+    found: int = 0
+    """Pictures finished, by any run."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Picture -> why it was left out."""
+
+
+def find_pictures(paths: Sequence[Path]) -> dict[str, Path]:
+    """Picture files by image id: a file by its name, those in a folder by their path inside it, in order.
+
+    Raises:
+        FileNotFoundError: A path that does not exist, or no picture at all.
+        ValueError: Two files with the same id.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            files = sorted(
+                file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()
+            )
+            named = {file.relative_to(path).as_posix(): file for file in files}
+        elif path.is_file():
+            named = {path.name: path}
+        else:
+            raise FileNotFoundError(f"no picture or folder {path}")
+        for image_id, file in named.items():
+            if found.setdefault(image_id, file) != file:
+                raise ValueError(
+                    f"{found[image_id]} and {file} would both be named {image_id!r}; collect their folders separately, "
+                    "or give the folder above both"
+                )
+    if not found:
+        raise FileNotFoundError(
+            f"no pictures in {', '.join(map(str, paths))}; expected files that end in {', '.join(sorted(ENDINGS))}. "
+            "Features that exist already are converted with `cacr features --convert STORE`"
+        )
+    return found
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture's pixels, RGB, as stored (a rotation noted beside them is not applied, as no release does).
+
+    Raises:
+        ValueError: It is no picture, is broken, or has more pixels than Pillow's limit.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise ValueError(f"{path} is not a readable picture: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"{path} is too large to be opened safely: {error}") from error
+
+
+def collect(
+    pictures: Mapping[str, Path],
+    detector: Detector,
+    out: Path,
+    *,
+    batch: int = 1,
+    dtype: torch.dtype = torch.float32,
+    worker: int = 0,
+    workers: int = 1,
+    readers: int = 0,
+    seconds: float = SECONDS,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Collected:
+    """Detect the regions of this worker's share of pictures into parts; `finish` joins them.
+
+    Args:
+        pictures: Image id -> file.
+        detector: What proposes the regions.
+        out: The features file to be; parts are kept beside it.
+        batch: Pictures of one size computed at once.
+        dtype: Of the stored features.
+        worker: This process's number, from 0.
+        workers: How many processes share the pictures.
+        readers: Processes that read pictures ahead; 0: this one reads them.
+        seconds: Finished pictures are written at least this often.
+        progress: Called with the pictures of this share that are done.
+
+    Raises:
+        BlockingIOError: Another process has this number and is at work.
+        FileExistsError: ``out`` exists.
+        ValueError: The parts beside it come from another detector.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists and is not overwritten; give another name or remove it first")
+    folder = parts_folder(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_settings(folder, {"detector": describe(detector), "dtype": str(dtype).removeprefix("torch.")})
+    result = Collected()
+    with working_in(folder, worker), PartWriter(folder, worker, dtype=dtype) as parts:
+        share = list(pictures)[worker::workers]
+        left = {image_id: pictures[image_id] for image_id in share if image_id not in parts.done}
+        result.found = len(share) - len(left)
+        progress(result.found)
+        written = time.monotonic()
+        for image_id, outcome in _detected(left, detector, batch, readers):
+            if isinstance(outcome, str):
+                result.skipped[image_id] = outcome
+            else:
+                parts.add(image_id, outcome)
+                result.found += 1
+            if time.monotonic() - written >= seconds:
+                parts.flush()
+                written = time.monotonic()
+            progress(result.found + len(result.skipped))
+    write_text_whole(folder / f"skipped-{worker}.json", json.dumps(result.skipped))
+    return result
+
+
+def finish(pictures: Mapping[str, Path], out: Path, workers: int = 1) -> Collected:
+    """Join the parts of all workers into ``out``, in the order of ``pictures``, and remove them.
+
+    A name that ends in .safetensors becomes one file, any other a folder of files, which is not copied.
+
+    Raises:
+        ValueError: No picture at all could be read.
+    """
+    folder = parts_folder(out)
+    skipped: dict[str, str] = {}
+    for worker in range(workers):
+        skipped |= json.loads((folder / f"skipped-{worker}.json").read_text(encoding="utf-8"))
+    parts = sorted(folder.glob("part-*.safetensors"))
+    if not parts:
+        first = next(iter(skipped.items()), ("", "there were none"))
+        shutil.rmtree(folder)
+        raise ValueError(f"none of {len(pictures)} pictures could be read; the first: {first[0]}: {first[1]}")
+    if out.suffix == ".safetensors":
+        join_parts(parts, out, order=[image_id for image_id in pictures if image_id not in skipped])
+        shutil.rmtree(folder)
+    else:
+        for rest in folder.iterdir():
+            if rest not in parts:
+                rest.unlink()
+        folder.rename(out)
+    return Collected(len(pictures) - len(skipped), skipped)
+
+
+def parts_folder(out: Path) -> Path:
+    """Where unfinished work is kept."""
+    return out.with_name(out.name + PARTS)
+
+
+def describe(detector: Any) -> str:
+    """A line that two detectors share only if their weights are the same."""
+    model = getattr(detector, "model", detector)
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return f"{detector.describe()}; weights {digest.hexdigest()}"
+
+
+def _check_settings(folder: Path, settings: dict[str, str]) -> None:
+    file = folder / "settings.json"
+    if not file.is_file():
+        write_text_whole(file, json.dumps(settings, indent=1) + "\n")
+    then = json.loads(file.read_text(encoding="utf-8"))
+    if then != settings:
+        raise ValueError(
+            f"{folder} holds regions from another run ({then}; now {settings}). Go on with the same options, give "
+            "another name, or remove the folder"
+        )
+
+
+class _Files(Dataset):
+    """Pictures read ahead; one that cannot be read is the sentence that says why."""
+
+    def __init__(self, files: Mapping[str, Path]):
+        self.items = list(files.items())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, i: int) -> tuple[str, Image.Image | str]:
+        image_id, path = self.items[i]
+        try:
+            return image_id, read_picture(path)
+        except ValueError as error:
+            return image_id, str(error)
+
+
+def _detected(
+    files: Mapping[str, Path], detector: Detector, batch: int, readers: int
+) -> Iterator[tuple[str, Regions | str]]:
+    """Image ids with their regions or with why there are none; pictures of one size share a batch."""
+    waiting: dict[tuple[int, int], list[tuple[str, Image.Image]]] = {}
+    for image_id, picture in DataLoader(_Files(files), batch_size=None, num_workers=readers, shuffle=False):
+        if isinstance(picture, str):
+            yield image_id, picture
+            continue
+        group = waiting.setdefault(picture.size, [])
+        group.append((image_id, picture))
+        if len(group) == batch:
+            yield from _batch(waiting.pop(picture.size), detector)
+        elif sum(map(len, waiting.values())) >= 16 * batch:
+            yield from _batch(waiting.pop(max(waiting, key=lambda size: len(waiting[size]))), detector)
+    for group in waiting.values():
+        yield from _batch(group, detector)
+
+
+def _batch(group: list[tuple[str, Image.Image]], detector: Detector) -> Iterator[tuple[str, Regions | str]]:
+    try:
+        found: Sequence[Regions | str] = detector.detect([picture for _, picture in group])
+    except ValueError as error:
+        if len(group) > 1:  # which one it is shows one at a time
+            for one in group:
+                yield from _batch([one], detector)
+            return
+        found = [str(error)]
+    for (image_id, _), regions in zip(group, found, strict=True):
+        yield image_id, regions
+
+
+def world() -> tuple[int, int]:
+    """This process's number and how many there are, as torchrun says; (0, 1) without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

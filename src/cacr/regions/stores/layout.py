@@ -1,0 +1,135 @@
+"""The features file: which tensors it has, how they are mapped into memory, and how it is written as a stream.
+
+    features  [all regions, feature]     boxes01  [all regions, 4]     offsets  [pictures + 1]     sizes  [pictures, 2]
+    metadata: {"format": "cacr-regions-1", "image_ids": JSON list}
+
+Picture i owns the rows offsets[i] to offsets[i + 1]. Its size is (width, height) in pixels, (0, 0) if unknown.
+Further tensors with a row per region, all optional: extents01, object_ids, object_confidence, attribute_ids,
+attribute_confidence, and object_name_ids, which count in the JSON list "object_names" of the metadata.
+
+A safetensors file is the length of its header (8 bytes, little-endian), the header (JSON, padded by spaces), and the
+bytes of the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+FORMAT = "cacr-regions-1"
+NAME_IDS = "object_name_ids"
+COLUMNS: dict[str, tuple[int, ...]] = {
+    "boxes01": (4,),
+    "extents01": (2,),
+    "object_ids": (),
+    "object_confidence": (),
+    "attribute_ids": (),
+    "attribute_confidence": (),
+    NAME_IDS: (),
+}
+"""Shape of a region's row in each tensor; features are as wide as they are."""
+WHOLE = ("object_ids", "attribute_ids", NAME_IDS, "offsets", "sizes")
+"""Tensors of whole numbers."""
+REQUIRED = ("features", "boxes01", "offsets", "sizes")
+DTYPES = {
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I64": torch.int64,
+}
+MAX_HEADER = 100_000_000
+"""Bytes of a header that safetensors reads: about two million pictures."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A tensor to write: its rows come in pieces, so that it never is in memory as a whole."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    pieces: Iterable[Tensor]
+
+
+def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors of a safetensors file, mapped into memory, and its metadata. Copy rows before giving them away.
+
+    Raises:
+        ValueError: It is no whole safetensors file, or has a tensor of another type than `DTYPES`.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:  # checks lengths, shapes and that nothing overlaps
+            metadata = dict(opened.metadata() or {})
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header: dict[str, Any] = json.loads(file.read(length))
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a readable safetensors file ({error}); it may be cut off. Copy or make it again"
+        ) from error
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        if entry["dtype"] not in DTYPES:
+            raise ValueError(f"{path}: tensor {name} has type {entry['dtype']}; expected {', '.join(DTYPES)}")
+        dtype, shape, start = DTYPES[entry["dtype"]], entry["shape"], 8 + length + entry["data_offsets"][0]
+        count = (entry["data_offsets"][1] - entry["data_offsets"][0]) // dtype.itemsize
+        if count == 0:
+            tensors[name] = torch.empty(shape, dtype=dtype)
+            continue
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable")  # rows are copied before they leave
+            tensors[name] = torch.frombuffer(data, dtype=dtype, count=count, offset=start).view(shape)
+    return tensors, metadata
+
+
+def write_tensors(path: Path, streams: Mapping[str, Stream], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file piece by piece and sync it to the disk. The file is written where it is said.
+
+    Raises:
+        ValueError: The header is larger than safetensors reads, or pieces do not add up to their shape.
+    """
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    # wide numbers first: every tensor starts at a multiple of its item size
+    order = sorted(streams, key=lambda name: (-streams[name].dtype.itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    ends, end = {}, 0
+    for name in order:
+        stream = streams[name]
+        start, end = end, end + torch.Size(stream.shape).numel() * stream.dtype.itemsize
+        header[name] = {
+            "dtype": names[stream.dtype],
+            "shape": list(stream.shape),
+            "data_offsets": [start, end],
+        }
+        ends[name] = end
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER:
+        raise ValueError(
+            f"the names of the pictures need {len(text)} bytes; a safetensors file holds {MAX_HEADER}. Write several "
+            "files into one folder, which opens as one store"
+        )
+    with path.open("wb", buffering=1 << 20) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        begin = file.tell()
+        for name in order:
+            for piece in streams[name].pieces:
+                piece = piece.detach().to("cpu", streams[name].dtype).contiguous()
+                file.write(piece.reshape(-1).view(torch.uint8).numpy().data)
+            if file.tell() - begin != ends[name]:
+                raise ValueError(f"{path}: the pieces of {name} do not add up to {streams[name].shape}")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,62 @@
+"""Files appear under their final names only when they are whole; what killed writers left is cleaned up."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from pathlib import Path
+
+
+def beside(path: Path, ending: str = "tmp") -> Path:
+    """A hidden name next to a file, for what is not whole yet; it says who writes."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{ending}")
+
+
+def publish(written: Path, path: Path) -> None:
+    """Give a whole file its final name, unless that is taken.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+    """
+    try:
+        os.link(written, path)
+        written.unlink()
+    except FileExistsError:
+        raise FileExistsError(
+            f"{path} exists and is not overwritten; give another name or remove it first"
+        ) from None
+    except OSError:  # a file system without links
+        written.rename(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        except OSError:  # some network file systems sync no folders
+            pass
+        finally:
+            os.close(folder)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what killed writers of this machine left beside files of a name; that of living ones stays."""
+    owner = re.compile(rf"\..*\.{re.escape(_host())}\.(\d+)\.(?:tmp|parts)")
+    for left in folder.glob(f".{name}.{_host()}.*"):
+        match = owner.fullmatch(left.name)
+        if match and not _lives(int(match[1])):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

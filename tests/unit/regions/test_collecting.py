@@ -1,0 +1,198 @@
+"""Collecting features: nothing is done twice, nothing is lost, what cannot be read is listed."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from cacr.regions import open_features
+from cacr.regions.collecting import collect, find_pictures, finish, parts_folder
+from cacr.regions.detector import BottomUpDetector, DetectorConfig
+
+SMALL = DetectorConfig(short_side=48, long_side=64, proposals=12, min_regions=2, max_regions=5)
+
+
+class Counting(BottomUpDetector):
+    """Counts the pictures that it sees; stops the run after some, as a person would."""
+
+    seen = 0
+    stop_after = None
+
+    def detect(self, pictures, pad=False):
+        self.seen += len(pictures)
+        if self.stop_after is not None and self.seen > self.stop_after:
+            raise KeyboardInterrupt
+        return super().detect(pictures, pad)
+
+
+def new_detector(seed=0):
+    torch.manual_seed(seed)
+    return Counting.new(SMALL, width=4)
+
+
+@pytest.fixture
+def album(tmp_path):
+    folder = tmp_path / "album"
+    (folder / "inner").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(7):
+        size = (64, 48) if i % 2 else (48, 60)
+        picture = Image.fromarray(rng.integers(0, 255, (*size[::-1], 3), dtype=np.uint8))
+        picture.save(folder / ("inner" if i > 4 else ".") / f"{i}.png")
+    (folder / "2b.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not a picture at all")
+    return folder
+
+
+def test_every_readable_picture_is_there_in_order_and_the_others_are_listed(album, tmp_path):
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    detector = new_detector()
+    collect(pictures, detector, out, batch=2)
+    done = finish(pictures, out)
+    store = open_features(out)
+    assert list(store) == ["0.png", "1.png", "2.png", "3.png", "4.png", "inner/5.png", "inner/6.png"]
+    assert done.found == 7
+    assert list(done.skipped) == ["2b.jpg"]
+    assert "is not a readable picture" in done.skipped["2b.jpg"]
+    assert not parts_folder(out).exists()
+    alone = detector(Image.open(album / "3.png"))
+    torch.testing.assert_close(store["3.png"].features, alone.features)
+    torch.testing.assert_close(store["3.png"].boxes, alone.boxes, atol=1e-3, rtol=0)  # stored as fractions
+    assert store["3.png"].object_ids.tolist() == alone.object_ids.tolist()
+
+
+def test_a_stopped_run_does_no_picture_twice(album, tmp_path):
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    first = new_detector()
+    first.stop_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        collect(pictures, first, out, seconds=0)
+    again = new_detector()
+    result = collect(pictures, again, out)
+    assert again.seen == 7 - 3
+    assert result.found == 7
+    finish(pictures, out)
+    assert len(open_features(out)) == 7
+
+
+def test_a_killed_run_goes_on_where_it_was(album, tmp_path):
+    torch.manual_seed(0)
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(__file__).rsplit("/tests/", 1)[0]!r})
+from pathlib import Path
+from tests.unit.regions.test_collecting import new_detector
+from cacr.regions.collecting import collect, find_pictures
+detector = new_detector()
+detect = detector.detect
+def dying(pictures):
+    if detector.seen == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return detect(pictures)
+detector.detect = dying
+collect(find_pictures([Path({str(album)!r})]), detector, Path({str(tmp_path / "f.safetensors")!r}), seconds=0)
+"""
+    died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    again = new_detector()
+    collect(pictures, again, out)
+    assert again.seen == 3
+    finish(pictures, out)
+    assert len(open_features(out)) == 7
+
+
+def test_two_workers_share_the_pictures_and_give_the_same_file(album, tmp_path):
+    pictures = find_pictures([album])
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    collect(pictures, new_detector(), one)
+    finish(pictures, one)
+    seen = 0
+    for worker in (0, 1):
+        detector = new_detector()
+        collect(pictures, detector, two, worker=worker, workers=2)
+        seen += detector.seen
+    done = finish(pictures, two, workers=2)
+    assert seen == 7
+    assert list(done.skipped) == ["2b.jpg"]
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_folder_of_files_needs_no_copy(album, tmp_path):
+    pictures, out = find_pictures([album]), tmp_path / "features"
+    collect(pictures, new_detector(), out, dtype=torch.float16)
+    finish(pictures, out)
+    assert len(open_features(out)) == 7
+    assert {file.suffix for file in out.iterdir()} == {".safetensors"}
+
+
+def test_another_detector_cannot_go_on_with_the_parts(album, tmp_path):
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    first = new_detector()
+    first.stop_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        collect(pictures, first, out, seconds=0)
+    with pytest.raises(ValueError, match="holds regions from another run"):
+        collect(pictures, new_detector(seed=1), out)
+
+
+def test_an_existing_file_is_kept(album, tmp_path):
+    out = tmp_path / "f.safetensors"
+    out.write_text("mine")
+    with pytest.raises(FileExistsError, match="is not overwritten"):
+        collect(find_pictures([album]), new_detector(), out)
+    assert out.read_text() == "mine"
+
+
+def test_what_cannot_be_collected_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no picture or folder"):
+        find_pictures([tmp_path / "nothing"])
+    with pytest.raises(FileNotFoundError, match="no pictures in"):
+        find_pictures([tmp_path])
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / folder / "x.png")
+    with pytest.raises(ValueError, match=r"would both be named 'x\.png'"):
+        find_pictures([tmp_path / "a", tmp_path / "b"])
+    assert list(find_pictures([tmp_path])) == ["a/x.png", "b/x.png"]
+
+
+def test_pictures_none_of_which_can_be_read_leave_nothing_behind(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    pictures, out = find_pictures([tmp_path / "a.jpg"]), tmp_path / "f.safetensors"
+    collect(pictures, new_detector(), out)
+    with pytest.raises(ValueError, match="none of 1 pictures could be read"):
+        finish(pictures, out)
+    assert not out.exists()
+    assert not parts_folder(out).exists()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    folder = tmp_path / "detector"
+    folder.mkdir()
+    save_file(new_detector().state_dict(), folder / "model.safetensors")
+    sizes = {"MIN_SIZE_TEST": 48, "MAX_SIZE_TEST": 64}
+    (folder / "config.json").write_text(
+        json.dumps(
+            {"INPUT": sizes, "RPN": {"POST_NMS_TOPK_TEST": 12}, "MIN_DETECTIONS": 2, "MAX_DETECTIONS": 5}
+        )
+    )
+    return folder
+
+
+def test_processes_of_torchrun_share_the_work(album, checkpoint, tmp_path):
+    out = tmp_path / "f.safetensors"
+    command = ["-m", "cacr", "features", str(album), "-o", str(out), "--detector", str(checkpoint)]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    said = subprocess.run([sys.executable, *torchrun, *command], capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    assert "1 pictures were skipped" in " ".join(said.stdout.split())
+    assert json.loads((tmp_path / "f.safetensors.skipped.json").read_text()).keys() == {"2b.jpg"}
+    assert len(open_features(out)) == 7
