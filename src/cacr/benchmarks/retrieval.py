@@ -11,55 +11,17 @@ from math import comb
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Record
-from cacr.data import CaptionSet, PhotoFolder, Scorer
+from cacr.data import CaptionSet, Scorer, open_captions
 from cacr.data.pairs import captions_of_images
+from cacr.data.ranks import ranks
 from cacr.data.scenes import SEEDS, SceneCaptions
 
 SCENES = 100
 PAIRS = 4_096
 """Pairs per request to the scorer."""
 KS = (1, 5, 10)
-
-
-def ranks(
-    match: Float[Tensor, "caption image"], image_of_caption: Sequence[int]
-) -> dict[str, Int[Tensor, " query"]]:
-    """The rank of the true answer to each query, from 1; ties and nan count against the model.
-
-    Args:
-        match: Scores of all captions with all pictures.
-        image_of_caption: The true picture of each caption.
-
-    Returns:
-        "caption to image": one rank per caption; "image to caption": one per picture, of its best caption.
-
-    Raises:
-        ValueError: Sizes that do not fit, or a picture without a caption.
-
-    Example:
-        >>> ranks(torch.tensor([[2.0, 1.0], [1.0, 1.0]]), [0, 1])
-        {'caption to image': tensor([1, 2]), 'image to caption': tensor([1, 2])}
-    """
-    owner = torch.as_tensor(list(image_of_caption))
-    if match.ndim != 2 or len(owner) != match.shape[0] or int(owner.max()) >= match.shape[1]:
-        raise ValueError(
-            f"match has shape {tuple(match.shape)} for {len(owner)} captions of pictures 0 to {int(owner.max())}; "
-            "expected [caption, image]"
-        )
-    images = match.shape[1]
-    own = owner[:, None] == torch.arange(images)
-    bare = ~own.any(0)
-    if bare.any():
-        raise ValueError(f"picture {int(bare.nonzero()[0])} has no caption; leave it out")
-    true = match.gather(1, owner[:, None])
-    caption_ranks = 1 + (~(match < true) & ~own).sum(1)
-    best = match.masked_fill(~own, -torch.inf).amax(0)
-    image_ranks = 1 + (~(match < best) & ~own).sum(0)
-    return {"caption to image": caption_ranks, "image to caption": image_ranks}
 
 
 def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
@@ -92,14 +54,17 @@ def measure_scenes(scorer: Scorer, options: Options) -> list[Record]:
 
 
 def measure_folder(scorer: Scorer, options: Options) -> list[Record]:
-    """A folder of photographs."""
+    """Captioned pictures of one's own or of a published set."""
     if options.data is None:
         raise ValueError(
-            "the benchmark retrieval needs a folder of captioned pictures: --data FOLDER (docs/data.md)"
+            "the benchmark retrieval needs a folder of captioned pictures: --data FOLDER, or a file of captions "
+            "(docs/data.md)"
         )
     if options.n is not None:
-        raise ValueError("n counts scenes of the embedded world; for a folder give a split: --split NAME")
-    return measure(scorer, PhotoFolder(options.data, options.features, options.split))
+        raise ValueError(
+            "n counts scenes of the embedded world; for pictures of your own give a split: --split NAME"
+        )
+    return measure(scorer, open_captions(options.data, options.split, options.features))
 
 
 def right(records: Sequence[Record]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ def explore(
     out: Path,
     data: str = "scenes",
     features: Path | None = None,
+    images: Path | None = None,
     image: int | str = 0,
     caption: str | None = None,
     layer: int = -1,
@@ -28,8 +29,9 @@ def explore(
     Args:
         model: A model folder, or scenes-start.
         out: A new folder for tokens.png and regions.png.
-        data: scenes, or a folder of photographs (docs/data.md).
-        features: Features of a photo folder, if not inside it.
+        data: scenes, or captioned pictures (docs/data.md).
+        features: Region features of the pictures, if not inside the folder.
+        images: Folder of the pictures, if not that of the captions.
         image: Name or index of the picture.
         caption: A sentence; the picture's first caption if not given.
         layer: Encoder layer, zero-based; -1 is the last.
@@ -37,7 +39,7 @@ def explore(
         words: Only these words, in this order.
     """
     from cacr._messages import unknown
-    from cacr.data import CaptionSet, PhotoFolder
+    from cacr.data import CaptionSet, open_captions
     from cacr.data.pairs import captions_of_images
     from cacr.data.scenes import SEEDS, SceneCaptions
     from cacr.demo.figures import draw_pair
@@ -48,7 +50,9 @@ def explore(
     scorer = open_scorer(model)
     index = int(image) if str(image).isdecimal() else -1
     pairs: CaptionSet = (
-        SceneCaptions(SEEDS["dev"], max(1, index + 1)) if data == "scenes" else PhotoFolder(data, features)
+        SceneCaptions(SEEDS["dev"], max(1, index + 1))
+        if data == "scenes"
+        else open_captions(data, features=features, images=images)
     )
     if index < 0 and image in pairs.image_ids:
         index = list(pairs.image_ids).index(str(image))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cacr.data import PhotoFolder
+from cacr.data import open_captions
 from cacr.regions import Regions, open_features, write_features
 
 
@@ -37,7 +37,7 @@ def photos(tmp_path):
 
 
 def test_captions_belong_to_their_pictures(photos):
-    pairs = PhotoFolder(photos)
+    pairs = open_captions(photos)
     assert list(pairs.captions) == ["a dog runs", "a brown dog", "a cat sleeps"]
     assert list(pairs.image_of_caption) == [0, 0, 1]
     assert pairs.describes(1, 0)
@@ -48,9 +48,11 @@ def test_captions_belong_to_their_pictures(photos):
 
 
 def test_a_split_is_a_part(photos):
-    assert list(PhotoFolder(photos, split="dev").captions) == ["a cat sleeps"]
-    with pytest.raises(ValueError, match="no line with split 'test'; its splits are: dev, train"):
-        PhotoFolder(photos, split="test")
+    assert list(open_captions(photos, split="dev").captions) == ["a cat sleeps"]
+    with pytest.raises(
+        ValueError, match=r"no split 'test'; its splits are: dev \(1 picture\), train \(1 picture\)"
+    ):
+        open_captions(photos, split="test")
 
 
 @pytest.mark.parametrize(
@@ -70,14 +72,14 @@ def test_a_broken_line_is_named_by_file_and_number(photos, line, message):
     with (photos / "captions.jsonl").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(ValueError, match=message):
-        PhotoFolder(photos)
+        open_captions(photos)
 
 
 def test_a_line_that_is_no_text_is_named(photos):
     with (photos / "captions.jsonl").open("ab") as file:
         file.write(b"\xff\xfe\n")
     with pytest.raises(ValueError, match="line 3 is not JSON"):
-        PhotoFolder(photos)
+        open_captions(photos)
 
 
 def test_pictures_without_features_are_counted(photos):
@@ -86,18 +88,18 @@ def test_pictures_without_features_are_counted(photos):
     with pytest.raises(
         FileNotFoundError, match=r"no region features for 1 of 3 pictures .* First missing: c\.jpg"
     ):
-        PhotoFolder(photos)
+        open_captions(photos)
 
 
 def test_missing_files_are_named(photos, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        PhotoFolder(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="no captions at .*nowhere"):
+        open_captions(tmp_path / "nowhere")
     (photos / "features.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"no features at .*make them with `cacr features"):
-        PhotoFolder(photos)
+        open_captions(photos, features=photos / "features.safetensors")
     (photos / "captions.jsonl").unlink()
     with pytest.raises(FileNotFoundError, match="no captions at"):
-        PhotoFolder(photos)
+        open_captions(photos)
 
 
 def test_features_survive_the_file(tmp_path):
