@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cacr.data.pairs import Picture
 from cacr.explore import PairAttention, regions_figure, token_figure
-from cacr.scorers import UniterScorer
+from cacr.scorers import RegionScorer
 
 
 def pair_attention(
-    scorer: UniterScorer, caption: str, picture: Picture, layer: int = -1, cross: str = "lv"
+    scorer: RegionScorer, caption: str, picture: Picture, layer: int = -1, cross: str = "lv"
 ) -> PairAttention:
     """The attention of a model between a caption and a picture."""
     blocks, tokens = scorer.attention([caption], [picture], layer)
@@ -19,7 +19,7 @@ def pair_attention(
 
 
 def draw_pair(
-    scorer: UniterScorer,
+    scorer: RegionScorer,
     caption: str,
     picture: Picture,
     out: Path,

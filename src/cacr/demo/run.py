@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cacr._files import working_in, write_text_whole
 from cacr.recipes import recipe_path
 from cacr.training.config import TrainConfig
-from cacr.training.files import working_in, write_text_whole
 
 ARMS = {"none": "none", "IAIS": "iais-singular", "CACR": "cacr", "CACR rows": "cacr-rows", "flat": "flat"}
 """Name in the tables -> attention loss. "flat" is the control: it flattens attention and knows no other modality."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cacr.scorers import UniterScorer
-from cacr.training.files import scenes_start
+from cacr.scorers import RegionScorer
+from cacr.training.start import scenes_start
 
 
-def open_scorer(model: str) -> UniterScorer:
+def open_scorer(model: str) -> RegionScorer:
     """A scorer of a model folder, or of "scenes-start", the shipped starting model.
 
     Raises:
@@ -16,9 +16,10 @@ def open_scorer(model: str) -> UniterScorer:
     """
     if model == "scenes-start":
         with scenes_start() as folder:
-            return UniterScorer.from_pretrained(folder, name=model)
+            return RegionScorer.from_pretrained(folder, name=model)
     if not Path(model).is_dir():
         raise FileNotFoundError(
-            f"no model folder {model}; expected RUN/model as made by `cacr train`, or scenes-start"
+            f"no model folder {model}; expected RUN/model as made by `cacr train`, a folder made by `cacr convert`, or "
+            "scenes-start"
         )
-    return UniterScorer.from_pretrained(model, name=model)
+    return RegionScorer.from_pretrained(model, name=model)

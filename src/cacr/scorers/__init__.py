@@ -1,6 +1,6 @@
 """Match scores of captions with pictures, of any family of models behind one protocol."""
 
 from cacr.data import Scorer
-from cacr.scorers.uniter import UniterScorer
+from cacr.scorers.regions import RegionScorer
 
-__all__ = ["Scorer", "UniterScorer"]
+__all__ = ["RegionScorer", "Scorer"]

@@ -17,6 +17,8 @@ from cacr.tiny_models._tiny import TinyModel
 
 TINY: dict[str, Callable[[], TinyModel]] = {
     "uniter": single_stream.uniter,
+    "oscar": single_stream.oscar,
+    "rosita": single_stream.rosita,
     "visual_bert": single_stream.visual_bert,
     "vilt": single_stream.vilt,
     "vilt_padded_image": single_stream.vilt_padded_image,

@@ -1,4 +1,7 @@
-"""One transformer over words and picture together: VisualBERT, ViLT, FLAVA, UNITER, GIT, and Florence-2's encoder."""
+"""One transformer over words and picture together.
+
+VisualBERT, ViLT, FLAVA, UNITER, OSCAR, ROSITA, GIT, and Florence-2's encoder.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,60 @@ def uniter() -> TinyModel:
         **b.words(),
         region_features=torch.randn(*regions.shape, b.REGION_DIM),
         region_positions=torch.rand(*regions.shape, 7),
+        region_mask=regions,
+        labels=b.matches(),
+    )
+
+
+@b.seeded
+def oscar() -> TinyModel:
+    """OSCAR: [caption | object tags | regions], with the loss of image-text matching."""
+    from cacr.models.oscar import OscarConfig, OscarForImageTextRetrieval
+
+    config = OscarConfig(
+        vocab_size=b.VOCABULARY,
+        region_dim=b.REGION_DIM,
+        max_position_embeddings=40,
+        cls_token_id=1,
+        sep_token_id=2,
+        mask_token_id=3,
+        **b.LAYERS,
+        **b.NO_DROPOUT,
+    )
+    regions, text = b.real(b.REAL_REGIONS, b.REGIONS), b.words()
+    tags = (torch.arange(b.WORDS) >= torch.tensor([[4], [3]])).long() * text["attention_mask"]
+    return b.tiny(
+        OscarForImageTextRetrieval(config),
+        **text,
+        token_type_ids=tags,
+        region_features=torch.randn(*regions.shape, b.REGION_DIM),
+        region_positions=torch.rand(*regions.shape, 6),
+        region_mask=regions,
+        labels=b.matches(),
+    )
+
+
+@b.seeded
+def rosita() -> TinyModel:
+    """ROSITA: [words | regions], with the loss of image-text matching."""
+    from cacr.models.rosita import RositaConfig, RositaForImageTextRetrieval
+
+    config = RositaConfig(
+        vocab_size=b.VOCABULARY,
+        region_dim=b.REGION_DIM,
+        max_position_embeddings=40,
+        cls_token_id=1,
+        sep_token_id=2,
+        mask_token_id=3,
+        **b.LAYERS,
+        **b.NO_DROPOUT,
+    )
+    regions = b.real(b.REAL_REGIONS, b.REGIONS)
+    return b.tiny(
+        RositaForImageTextRetrieval(config),
+        **b.words(),
+        region_features=torch.randn(*regions.shape, b.REGION_DIM),
+        region_positions=torch.rand(*regions.shape, 5),
         region_mask=regions,
         labels=b.matches(),
     )

@@ -7,14 +7,17 @@ import torch
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
+from cacr.data.scenes import tokenizer
 from cacr.models.uniter import (
     UniterConfig,
     UniterForImageTextRetrieval,
     UniterForPreTraining,
+    UniterProcessor,
     convert_original_checkpoint,
     load_model,
     position_features,
 )
+from cacr.regions import Regions
 
 
 @pytest.fixture
@@ -196,3 +199,17 @@ def test_box_numbers_are_the_seven_of_uniter():
         position_features(torch.tensor([[0.1, 0.2, 0.5, 0.8]])),
         torch.tensor([[0.1, 0.2, 0.5, 0.8, 0.4, 0.6, 0.24]]),
     )
+
+
+def test_box_numbers_take_the_extents_that_a_file_states():
+    boxes, stated = torch.tensor([[0.1, 0.2, 0.5, 0.8]]), torch.tensor([[0.41, 0.59]])
+    assert_close(
+        position_features(boxes, stated), torch.tensor([[0.1, 0.2, 0.5, 0.8, 0.41, 0.59, 0.41 * 0.59]])
+    )
+
+
+def test_the_processor_uses_them():
+    boxes, stated = torch.tensor([[0.1, 0.2, 0.5, 0.8]]), torch.tensor([[0.41, 0.59]])
+    regions = [Regions(torch.zeros(1, 6), boxes, extents01=stated), Regions(torch.zeros(1, 6), boxes)]
+    positions = UniterProcessor(tokenizer()).encode_regions(regions)["region_positions"][:, 0]
+    assert_close(positions[:, 4:6], torch.tensor([[0.41, 0.59], [0.4, 0.6]]))

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from cacr.attention.layouts.layout import Layout, Run, joint
-from cacr.attention.layouts.positions import image_then_text, placeholders, text_then_regions
+from cacr.attention.layouts.positions import image_then_text, placeholders, real, text_then_regions
 
 
 def _vilt(run: Run) -> tuple[Tensor, Tensor]:
@@ -15,6 +15,14 @@ def _vilt(run: Run) -> tuple[Tensor, Tensor]:
     text, keys = run.words(), run.keys("lv")
     first = text.shape[1] + 1
     return pad(text, (0, keys.shape[1] - first + 1)), pad(run.regions(keys[:, first:]), (first, 0))
+
+
+def _caption_then_regions(run: Run) -> tuple[Tensor, Tensor]:
+    """OSCAR: [caption | tags | regions]; words of the caption are those of segment 0."""
+    types = run.inputs.get("token_type_ids")
+    text = run.words(None if types is None else types == 0)
+    regions = run.regions(real(run, "region_features", "region_mask"))
+    return pad(text, (0, regions.shape[1])), pad(regions, (text.shape[1], 0))
 
 
 def _two_classes(run: Run, positions: int) -> Tensor:
@@ -50,6 +58,15 @@ QUERIES = "regions are the Q-Former's query tokens: summaries of the image, not 
 UNITER = joint(
     "uniter", "encoder.layer.{layer}.attention.self", text_then_regions("region_features", "region_mask")
 )
+OSCAR = joint(
+    "oscar",
+    "encoder.layer.{layer}.attention.self",
+    _caption_then_regions,
+    note="object tags count as text only where a text_mask says so; as regions they never do",
+)
+ROSITA = joint(
+    "rosita", "encoder.layer.{layer}.attention.self", text_then_regions("region_features", "region_mask")
+)
 VISUAL_BERT = joint(
     "visual_bert",
     "encoder.layer.{layer}.attention.self",
@@ -77,6 +94,8 @@ GIT = joint(
 )
 LAYOUTS: dict[str, list[Layout]] = {
     "uniter": [UNITER],
+    "oscar": [OSCAR],
+    "rosita": [ROSITA],
     "visual_bert": [VISUAL_BERT],
     "vilt": [VILT],
     "flava": [FLAVA],

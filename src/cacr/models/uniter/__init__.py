@@ -2,16 +2,17 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
 
+from cacr.models.loading import load_model, load_processor
+from cacr.models.pairs import EncodedPairs
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.conversion import convert_original_checkpoint
-from cacr.models.uniter.loading import load_model, load_processor
 from cacr.models.uniter.modeling import (
     UniterForImageTextRetrieval,
     UniterModel,
     UniterPreTrainedModel,
 )
 from cacr.models.uniter.pretraining import UniterForPreTraining
-from cacr.models.uniter.processing import EncodedPairs, UniterProcessor, position_features
+from cacr.models.uniter.processing import UniterProcessor, position_features
 
 AutoConfig.register("uniter", UniterConfig, exist_ok=True)
 AutoModel.register(UniterConfig, UniterModel, exist_ok=True)

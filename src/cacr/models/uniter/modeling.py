@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.bert.modeling_bert import (
     BertEncoder,
@@ -30,37 +29,10 @@ from transformers.utils import ModelOutput, can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from cacr.models.embeddings import TextEmbeddings
+from cacr.models.sequence import text_and_regions
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.heads import UniterRegionRegression
-
-
-class UniterTextEmbeddings(nn.Module):
-    """Word, position and modality embeddings, summed and normalized."""
-
-    def __init__(self, config: UniterConfig):
-        super().__init__()
-        self.word_embeddings = nn.Embedding(
-            config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
-        )
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-    ) -> Tensor:
-        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        if position_ids is None:
-            position_ids = torch.arange(words.shape[1], device=words.device)[None]
-        if token_type_ids is None:
-            token_type_ids = torch.zeros(words.shape[:2], dtype=torch.long, device=words.device)
-        x = words + self.position_embeddings(position_ids) + self.token_type_embeddings(token_type_ids)
-        return self.dropout(self.layer_norm(x))
 
 
 class UniterRegionEmbeddings(nn.Module):
@@ -102,7 +74,7 @@ class UniterPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False  # losses are means over the batch
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
-    _no_split_modules = ["BertLayer", "UniterTextEmbeddings", "UniterRegionEmbeddings"]  # noqa: RUF012
+    _no_split_modules = ["BertLayer", "TextEmbeddings", "UniterRegionEmbeddings"]  # noqa: RUF012
     _can_record_outputs = {"hidden_states": BertLayer, "attentions": BertSelfAttention}  # noqa: RUF012
 
     @torch.no_grad()
@@ -117,7 +89,7 @@ class UniterModel(UniterPreTrainedModel):
 
     def __init__(self, config: UniterConfig, add_pooling_layer: bool = True):
         super().__init__(config)
-        self.embeddings = UniterTextEmbeddings(config)
+        self.embeddings = TextEmbeddings(config)
         self.region_embeddings = UniterRegionEmbeddings(config)
         self.encoder = BertEncoder(config)
         self.pooler = BertPooler(config) if add_pooling_layer else None
@@ -142,13 +114,15 @@ class UniterModel(UniterPreTrainedModel):
         position_ids: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        region_index: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode captions, pictures or pairs of them.
 
         Args:
             input_ids: [batch, text] word pieces, [CLS] first; None for pictures alone.
-            attention_mask: [batch, text], 1 where a token is real; all if None.
+            attention_mask: [batch, text], 1 where a token is real; or [batch, query, key] over the whole sequence, 1
+                where a query may see a key (``region_mask`` is not read then). All if None.
             region_features: [batch, region, feature]; None for captions alone.
             region_positions: [batch, region, 7]: x1, y1, x2, y2, w, h, w·h, all 0-1.
             region_mask: [batch, region], 1 where a region is real; all if None.
@@ -156,15 +130,15 @@ class UniterModel(UniterPreTrainedModel):
             position_ids: [batch, text]; 0, 1, … if None.
             token_type_ids: [batch, text]; 0 if None. Regions have type 1.
             inputs_embeds: [batch, text, hidden] in place of ``input_ids``.
+            region_index: [batch, region], which embedding of [text | regions] each region slot holds. Only to repeat
+                a flaw of the releases (`cacr.training.release`).
 
         Returns:
             ``last_hidden_state`` [batch, text + region, hidden] and ``pooler_output`` [batch, hidden].
         """
-        parts, masks = [], []
+        text = regions = None
         if input_ids is not None or inputs_embeds is not None:
             text = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
-            parts.append(text)
-            masks.append(_ones(text) if attention_mask is None else attention_mask.long())
         if region_features is not None:
             if region_positions is None:
                 raise ValueError(
@@ -172,14 +146,11 @@ class UniterModel(UniterPreTrainedModel):
                 )
             modality = self.embeddings.token_type_embeddings.weight[1]
             regions = self.region_embeddings(region_features, region_positions, modality, hidden_regions)
-            parts.append(regions)
-            masks.append(_ones(regions) if region_mask is None else region_mask.long())
-        if not parts:
-            raise ValueError("neither input_ids nor region_features were given; pass one of them at least")
-        x = torch.cat(parts, 1)
-        mask = create_bidirectional_mask(
-            config=self.config, inputs_embeds=x, attention_mask=torch.cat(masks, 1)
-        )
+        if region_index is not None:
+            assert text is not None and regions is not None
+            read = region_index[..., None].expand(-1, -1, text.shape[-1])
+            regions = torch.cat([text, regions], 1).gather(1, read)
+        x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask)
         hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
         pooled = None if self.pooler is None else self.pooler(hidden)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
@@ -198,6 +169,8 @@ class UniterRetrievalOutput(ModelOutput):
 
 class UniterForImageTextRetrieval(UniterPreTrainedModel):
     """How well a caption fits a picture: ``model(...).rank_scores``, higher is better."""
+
+    match_is = "rank_scores, the logit of the ranking head"
 
     def __init__(self, config: UniterConfig):
         super().__init__(config)
@@ -244,7 +217,3 @@ class UniterForImageTextRetrieval(UniterPreTrainedModel):
             hidden_states=out.hidden_states,
             attentions=out.attentions,
         )
-
-
-def _ones(x: Tensor) -> Tensor:
-    return torch.ones(x.shape[:2], dtype=torch.long, device=x.device)

@@ -1,4 +1,4 @@
-"""UNITER as a scorer: its ranking logit, without a sigmoid, whose ties are rare."""
+"""UNITER, OSCAR and ROSITA as scorers: a logit, without sigmoid or softmax, whose ties are rare."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from cacr.attention import AttentionBlocks, watch
 from cacr.data.pairs import Picture
-from cacr.models.uniter import (
-    EncodedPairs,
-    UniterForImageTextRetrieval,
-    UniterProcessor,
-    load_model,
-    load_processor,
-)
+from cacr.models.loading import load_model, load_processor
+from cacr.models.pairs import EncodedPairs
+from cacr.models.processing import RegionProcessor
 
 
-class UniterScorer:
-    """Scores pairs with a UNITER's ranking head; each caption and picture of a call is encoded once.
+class RegionScorer:
+    """Scores pairs with a model that reads regions; each caption and picture of a call is encoded once.
 
     Args:
-        model: The model.
+        model: A model whose output has ``rank_scores``: UNITER, OSCAR or ROSITA.
         processor: Its processor.
         name: For tables and records.
         batch: Pairs per forward pass.
@@ -33,19 +30,19 @@ class UniterScorer:
 
     def __init__(
         self,
-        model: UniterForImageTextRetrieval,
-        processor: UniterProcessor,
-        name: str = "uniter",
+        model: PreTrainedModel,
+        processor: RegionProcessor,
+        name: str = "",
         batch: int = 512,
         progress: Callable[[int], None] = lambda done: None,
     ):
-        self.model, self.processor, self.name = model.eval(), processor, name
+        self.model, self.processor, self.name = model.eval(), processor, name or model.config.model_type
         self.batch, self.progress = batch, progress
 
     @classmethod
     def from_pretrained(
         cls, folder: str | os.PathLike[str], device: str | None = None, **kwargs: Any
-    ) -> UniterScorer:
+    ) -> RegionScorer:
         """From a folder made by `cacr train` or ``save_pretrained``; on a GPU if there is one and none is named."""
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = load_model(folder)
@@ -54,7 +51,7 @@ class UniterScorer:
 
     @torch.inference_mode()
     def match(self, captions: Sequence[str], pictures: Sequence[Picture]) -> Tensor:
-        """The ranking logit of caption i with picture i: [pair].
+        """The match of caption i with picture i, a logit: [pair].
 
         Raises:
             ValueError: Different numbers of both, a picture without regions, or regions of another width.
@@ -96,7 +93,9 @@ class UniterScorer:
             ValueError: A caption without a word, or a layer that the model does not have.
         """
         inputs = self._ready(self.processor(captions, [picture.regions for picture in pictures]))
-        text = self.processor.text_mask(inputs["input_ids"], inputs["attention_mask"])
+        text = self.processor.text_mask(
+            inputs["input_ids"], inputs["attention_mask"], token_type_ids=inputs.get("token_type_ids")
+        )
         with watch(self.model, layer=layer, text_mask=lambda inputs: text) as attention:
             self.model(**inputs)
             blocks = attention.blocks()
@@ -119,7 +118,7 @@ class UniterScorer:
         config = self.model.config
         return {
             "model": type(self.model).__name__,
-            "score": "rank_scores, the logit of the ranking head",
+            "score": str(getattr(type(self.model), "match_is", "rank_scores")),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "layers": config.num_hidden_layers,
             "hidden_size": config.hidden_size,

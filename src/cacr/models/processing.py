@@ -1,0 +1,121 @@
+"""Captions and regions to the inputs of a model: what UNITER, OSCAR and ROSITA share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BatchFeature, ProcessorMixin
+
+from cacr.regions import Regions
+
+
+class RegionProcessor(ProcessorMixin):
+    """Tokenizes captions and pads regions: ``processor(captions, regions)`` are the model's inputs.
+
+    Captions and pictures can also be encoded by themselves (`encode_text`, `encode_regions`), once each, and any rows
+    of both be combined later (`join`).
+
+    Args:
+        tokenizer: A fast BERT-like tokenizer with [CLS] and [SEP].
+        max_text_length: Word pieces per text, with [CLS] and [SEP]; longer ones are cut.
+        max_regions: Regions per picture, the first ones; all if None.
+    """
+
+    tokenizer_class = "AutoTokenizer"
+    box_numbers = 0
+    """How many numbers the model takes of a box."""
+
+    def __init__(
+        self, tokenizer: Any, max_text_length: int = 60, max_regions: int | None = None, **kwargs: Any
+    ):
+        super().__init__(tokenizer, **kwargs)
+        if max_text_length < 3 or (max_regions is not None and max_regions < 1):
+            raise ValueError(
+                f"max_text_length is {max_text_length} and max_regions {max_regions}; expected room for [CLS], a word "
+                "and [SEP], and for one region at least"
+            )
+        self.max_text_length, self.max_regions = max_text_length, max_regions
+
+    def __call__(self, captions: Sequence[str], regions: Sequence[Regions]) -> BatchFeature:
+        """Inputs of pairs: caption i with picture i.
+
+        Raises:
+            ValueError: Different numbers of captions and pictures, or regions of different widths.
+        """
+        if len(captions) != len(regions):
+            raise ValueError(
+                f"{len(captions)} captions and {len(regions)} pictures; expected one picture a caption"
+            )
+        return BatchFeature(self.join(self.encode_text(captions), self.encode_regions(regions)))
+
+    def encode_text(self, captions: Sequence[str]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask``, [caption, longest], padded at the end."""
+        out = self.tokenizer(
+            [self.clean(caption) for caption in captions],
+            padding=True,
+            padding_side="right",
+            truncation=True,
+            max_length=self.max_text_length,
+            return_tensors="pt",
+        )
+        return {"input_ids": out["input_ids"], "attention_mask": out["attention_mask"]}
+
+    def encode_regions(self, regions: Sequence[Regions]) -> dict[str, Tensor]:
+        """``region_features``, ``region_positions`` and ``region_mask``, padded to the most regions."""
+        widths = {r.features.shape[1] for r in regions}
+        if len(widths) != 1:
+            raise ValueError(
+                f"regions have features of {sorted(widths)} numbers; expected one width for all pictures"
+            )
+        kept = regions if self.max_regions is None else [r.first(self.max_regions) for r in regions]
+        most = max(len(r) for r in kept)
+        features = torch.zeros(len(kept), most, widths.pop())
+        positions = torch.zeros(len(kept), most, self.box_numbers)
+        mask = torch.zeros(len(kept), most, dtype=torch.long)
+        for i, r in enumerate(kept):
+            features[i, : len(r)] = r.features
+            positions[i, : len(r)] = self.positions(r)
+            mask[i, : len(r)] = 1
+        return {"region_features": features, "region_positions": positions, "region_mask": mask}
+
+    def join(self, text: dict[str, Tensor], pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The model's inputs of pairs, from rows of `encode_text` and of `encode_regions`; on any device."""
+        return {**text, **pictures}
+
+    def text_mask(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        special_tokens: bool = False,
+        token_type_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Which tokens count as text, bool: all real ones, or those without [CLS] and [SEP].
+
+        Args:
+            input_ids: [batch, text].
+            attention_mask: [batch, text], 1 where a token is real.
+            special_tokens: Whether [CLS] and [SEP] count.
+            token_type_ids: [batch, text]; tells a caption from tags where the model has these.
+        """
+        mask = attention_mask.bool()
+        if special_tokens:
+            return mask
+        return mask & (input_ids != self.tokenizer.cls_token_id) & (input_ids != self.tokenizer.sep_token_id)
+
+    def clean(self, caption: str) -> str:
+        """The caption as it is tokenized."""
+        return caption
+
+    def positions(self, regions: Regions) -> Tensor:
+        """The numbers of each box, [region, box_numbers]."""
+        raise NotImplementedError
+
+
+def extents(boxes01: Tensor, extents01: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Width and height of boxes, [region] each, 0-1: as stated by their file, or from their corners."""
+    if extents01 is not None:
+        return extents01[:, 0], extents01[:, 1]
+    return boxes01[:, 2] - boxes01[:, 0], boxes01[:, 3] - boxes01[:, 1]
