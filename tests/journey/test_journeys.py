@@ -202,7 +202,7 @@ def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
         "figures",
         cwd=tmp_path,
     )
-    run("features", "photos/features.safetensors", "-o", "again.safetensors", cwd=tmp_path)
+    run("features", "--convert", "photos/features.safetensors", "-o", "again.safetensors", cwd=tmp_path)
     said = subprocess.run(
         [*CACR, "eval", "run/model", "scenes", "--out", "no"], cwd=tmp_path, capture_output=True, text=True
     )

@@ -18,7 +18,7 @@ _beside = Console(stderr=True)  # progress is no result: a pipe gets the results
 logging.disable_progress_bar()  # ours tells more
 
 
-def bar() -> Progress:
+def bar(visible: bool = True) -> Progress:
     """A progress bar with the time left and the latest numbers."""
     return Progress(
         TextColumn("{task.description}"),
@@ -27,6 +27,7 @@ def bar() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=_beside,
+        disable=not visible,
     )
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cacr.cli.show import bar, console
 from cacr.training import TrainConfig
 from cacr.training import train as run
+from cacr.training.processes import rank
 
 
 def train(
@@ -25,7 +26,8 @@ def train(
         config: The run.
         resume: Go on with the killed run in --out from its last checkpoint; the result is the same.
     """
-    with bar() as progress:
+    main = rank() == 0  # one of several processes speaks
+    with bar(visible=main) as progress:
         task = progress.add_task(f"train {config.loss}", total=config.steps, note="")
 
         def show(step: int, numbers: dict[str, float]) -> None:
@@ -33,10 +35,12 @@ def train(
             progress.update(task, completed=step, note=note)
 
         model = run(config, resume=resume, progress=show)
+    if not main:
+        return 0
     console.print(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
     what = "scenes scenes-retrieval"
     if config.data != "scenes":
-        given = {"data": config.data, "features": config.features, "split": config.split}
+        given = {"data": config.data, "features": config.features, "split": config.dev_split or config.split}
         what = " ".join(["retrieval", *(f"--{name} {value}" for name, value in given.items() if value)])
     console.print(f"Measure it:  cacr eval {model} {what}")
     return 0

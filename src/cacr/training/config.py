@@ -12,6 +12,7 @@ from cacr._messages import unknown
 from cacr.losses import LOSSES, SCHEDULES
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+TRACKERS = ("tensorboard", "wandb", "trackio")
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,19 @@ class TrainConfig:
     out: Path = Path("runs/train")
     """Run folder to make; an existing one is only touched with --resume."""
     data: str = "scenes"
-    """"scenes" (the embedded world) or a folder of photographs (docs/data.md)."""
+    """"scenes" (the embedded world), or captioned pictures: Flickr30k, COCO, a folder, a table (docs/data.md)."""
     features: Path | None = None
-    """Region features of a photo folder; features.safetensors inside it if not given."""
+    """Region features of the pictures; features.safetensors inside a folder of them if not given."""
     split: str | None = None
-    """Only captions of this split of a photo folder."""
+    """Only captions of this split."""
+    dev_split: str | None = None
+    """Split whose retrieval is measured at every checkpoint; the best checkpoint becomes the model."""
+    dev_pictures: int = 100
+    """Pictures of the dev split that are measured, the first ones, with all their captions."""
+    patience: int = 0
+    """Measurements on the dev split without a better one before the run stops; 0: it runs to its end."""
     model: str = "scenes-start"
-    """Starting model: "scenes-start" (shipped), "new" (random), or a folder with config.json."""
+    """Starting model: "scenes-start" (shipped), "new" (random), or a folder made by `cacr convert`."""
     loss: str = "cacr"
     """Attention loss: none, cacr, cacr-rows, cacr-paper, iais-singular, iais-distributed or flat."""
     weight: float = 1.0
@@ -36,12 +43,16 @@ class TrainConfig:
     """How the weight grows: exp, linear, log or constant."""
     rate: float = 5.0
     """Steepness of the schedules exp and log."""
+    reproduce_release_weight: bool = False
+    """Multiply the attention loss by batch x accumulate, as the releases do without saying so (docs/paper_notes.md)."""
+    reproduce_release_indexing: bool = False
+    """Plain UNITER only: in image-anchored groups, read regions from the wrong places, as the releases do."""
     layer: int = -1
     """Encoder layer whose attention is compared, zero-based; -1 is the last."""
     steps: int = 5_000
     """Optimizer steps."""
     batch: int = 4
-    """Items per step, each with one image-anchored and one text-anchored group."""
+    """Items per batch over all processes, each with one image-anchored and one text-anchored group."""
     accumulate: int = 1
     """Batches per optimizer step."""
     candidates: int = 399
@@ -68,10 +79,16 @@ class TrainConfig:
     """Recompute activations in the backward pass to save memory."""
     mining_batch: int = 1_024
     """Most pairs per forward pass while mining."""
+    shard: bool = False
+    """Several processes: share the model among them (FSDP2), where each holds a copy otherwise (DDP)."""
+    readers: int = 0
+    """Processes that read and encode batches ahead, for each process that trains."""
+    track: str = "none"
+    """Where else to log: none, tensorboard, wandb or trackio; several with commas."""
     seed: int = 42
     """Of the order, the candidates and the dropout."""
     save_every: int = 500
-    """Steps between checkpoints to resume from."""
+    """Steps between checkpoints to resume from, and between measurements on the dev split."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
     scenes: int = 2_000
@@ -86,6 +103,8 @@ class TrainConfig:
     """New model: encoder layers."""
     heads: int = 4
     """New model: attention heads."""
+    vocabulary: int = 0
+    """New model: rows of its table of words; as many as the captions have word pieces if 0."""
     dropout: float = 0.1
     """New model: of hidden states and attention, 0-1."""
 
@@ -106,6 +125,7 @@ class TrainConfig:
             "mining_batch",
             "save_every",
             "log_every",
+            "dev_pictures",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
@@ -114,6 +134,28 @@ class TrainConfig:
                 f"negatives is {self.negatives} and candidates {self.candidates}; the hardest are chosen among the "
                 "candidates, so give at least as many candidates"
             )
+        if self.patience and self.dev_split is None:
+            raise ValueError(
+                f"patience is {self.patience} without a dev split to measure; give dev_split as well"
+            )
+        if self.reproduce_release_indexing and self.loss != "none":
+            raise ValueError(
+                f"reproduce_release_indexing with loss {self.loss!r}; the releases index wrongly only without an "
+                'attention loss: give loss = "none"'
+            )
+        trackers = [name for name in self.trackers if name not in TRACKERS]
+        if trackers:
+            raise ValueError(unknown("tracker", trackers[0], TRACKERS))
+
+    @property
+    def trackers(self) -> list[str]:
+        """Where else to log."""
+        return [name.strip() for name in self.track.split(",") if name.strip() not in ("", "none")]
+
+    @property
+    def dev(self) -> bool:
+        """Whether retrieval is measured while training."""
+        return self.dev_split is not None
 
     @classmethod
     def from_toml(cls, path: Path, **overrides: Any) -> TrainConfig:

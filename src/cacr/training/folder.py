@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cacr._files import write_text_whole
 from cacr.training.config import TrainConfig
-from cacr.training.files import write_text_whole
 from cacr.training.trainer import COMPLETE
 
 _PACKAGES = ("cacr", "torch", "transformers", "accelerate", "numpy", "pillow")

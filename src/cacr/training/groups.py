@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cacr.data.pairs import CaptionSet, captions_of_images
-from cacr.models.uniter import EncodedPairs, UniterProcessor
+from cacr.models.pairs import EncodedPairs
+from cacr.models.processing import RegionProcessor
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,14 @@ class GroupCollator:
         processor: Encodes them.
     """
 
-    def __init__(self, pairs: CaptionSet, processor: UniterProcessor):
+    def __init__(self, pairs: CaptionSet, processor: RegionProcessor):
         self.pairs, self.processor = pairs, processor
 
     def __call__(self, items: Sequence[Groups]) -> dict[str, Any]:
         """``text`` and ``regions``: encoded once each; ``captions`` and ``images``: [2 · item, 1 + candidates].
 
-        The first half of the groups is image-anchored, the second text-anchored.
+        The first half of the groups is image-anchored, the second text-anchored. ``pairs`` [pair, 2] are the different
+        pairs among all, and ``pair_of`` [2 · item, 1 + candidates] says which each is: mining scores a pair once.
         """
         captions = [list(item.captions) for item in items]
         captions += [[item.caption] * len(item.images) for item in items]
@@ -138,11 +140,15 @@ class GroupCollator:
             [self.pairs.captions[c] for c in caption_ids],
             [self.pairs.picture(i).regions for i in image_ids],
         )
+        both = torch.stack([caption_index, image_index], -1)
+        pairs, place = both.flatten(0, 1).unique(dim=0, return_inverse=True)
         return {
             "text": encoded.text,
             "regions": encoded.regions,
             "captions": caption_index,
             "images": image_index,
+            "pairs": pairs,
+            "pair_of": place.view(caption_index.shape),
         }
 
 

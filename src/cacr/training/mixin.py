@@ -25,7 +25,7 @@ class CongruenceTrainerMixin(PartsInLog):
     The gradient is that of the mean over all counted examples of an optimizer step, however they are cut into
     micro-batches (with select="paired", of all examples); processes are averaged. A schedule runs over the Trainer's
     own steps, also after it resumes. The log has ``cacr_loss`` (weighted), ``cacr_weight``, ``cacr_language`` and
-    ``cacr_vision`` (nats), as means of this process since the last line.
+    ``cacr_vision`` (nats), as means over the processes since the last line.
 
     A function given as ``select`` gets the Trainer's batch, with what never reaches the model:
     ``batch["labels"] == 1``.

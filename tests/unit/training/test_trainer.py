@@ -2,17 +2,18 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
+from cacr._files import working_in
 from cacr.recipes import recipe_path
 from cacr.training import TrainConfig, train
-from cacr.training.files import working_in
 from cacr.training.folder import latest_checkpoint
-from cacr.training.run import starting_model
+from cacr.training.start import starting_model
 
 
 @pytest.fixture
@@ -189,10 +190,13 @@ def test_two_processes_cannot_work_in_one_folder(config, monkeypatch):
         train(config, resume=True)
 
 
-def test_one_of_several_processes_is_refused(config, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="one process so far"):
+def test_processes_that_cannot_share_a_batch_are_refused(config, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="batch is 2, and 3 processes share it; give a multiple of 3"):
         train(config)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(ValueError, match="shard is set and there is one process"):
+        train(replace(config, shard=True))
 
 
 def test_nothing_to_resume_is_said(config):

@@ -1,0 +1,127 @@
+"""Several processes as one run, under torchrun or accelerate launch. With one process, nothing here does anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+LOST = (
+    "another process of this run was lost, so this one stops. The run folder is whole: start the same command again "
+    "with --resume"
+)
+_SIGNS = (
+    "connection closed",
+    "connection reset",
+    "connection refused",
+    "broken pipe",
+    "timed out",
+    "timeout",
+    "nccl",
+)
+
+
+def world_size() -> int:
+    """How many processes work on this run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this one, from 0; 0 writes."""
+    return int(os.environ.get("RANK", "0"))
+
+
+@contextmanager
+def connected(on_cpu: bool) -> Iterator[None]:
+    """Connect the processes of this run, if there are several: NCCL on GPUs, gloo on CPUs."""
+    if world_size() == 1 or dist.is_initialized():
+        yield
+        return
+    from accelerate.state import AcceleratorState, PartialState
+
+    PartialState(cpu=on_cpu)
+    yield
+    dist.barrier()  # one that leaves early would look lost to the others
+    dist.destroy_process_group()
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def on_main(work: Callable[[], T]) -> T:
+    """Do something on the main process alone; every process gets its result, or its error.
+
+    Raises:
+        Exception: The same on all processes, so that none waits for the others.
+    """
+    if world_size() == 1:
+        return work()
+    outcome: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            outcome[0] = work()
+        except Exception as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over the processes; the same on all of them."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    total = value.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
+def most_over_processes(n: int, device: torch.device) -> int:
+    """The largest of the processes' numbers."""
+    if world_size() == 1:
+        return n
+    largest = torch.tensor(n, device=device)
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+    return int(largest)
+
+
+def gathered(own: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes, those of process 0 first. Their numbers may differ."""
+    if world_size() == 1:
+        return own
+    every: list[Any] = [None] * world_size()
+    dist.all_gather_object(every, own.cpu())
+    return torch.cat(every)
+
+
+@contextmanager
+def losing_none() -> Iterator[None]:
+    """Say what happened when another process of the run dies, instead of a traceback from inside of its connection.
+
+    Raises:
+        ConnectionError: A connection broke.
+    """
+    if world_size() == 1:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _told_to_stop)
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error).lower() for sign in _SIGNS):
+            raise
+        raise ConnectionError(LOST) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _told_to_stop(number: int, frame: Any) -> None:
+    print(f"process {rank()}: {LOST}", file=sys.stderr, flush=True)
+    os._exit(128 + number)

@@ -1,0 +1,82 @@
+"""How well a model retrieves on held-out pictures while it trains: the mean of R@1, R@5 and R@10 of both directions.
+
+Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py, which keeps the checkpoint with the best such mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from cacr.data import CaptionSet
+from cacr.data.pairs import captions_of_images
+from cacr.data.ranks import ranks
+from cacr.models.pairs import EncodedPairs
+from cacr.training.processes import gathered, rank, world_size
+
+KS = (1, 5, 10)
+AT_ONCE = 32
+"""Pictures that are encoded together; all captions are, once."""
+
+
+def first_pictures(pairs: CaptionSet, most: int | None) -> tuple[list[int], list[int], list[int]]:
+    """Indices of the first pictures, of all their captions, and which of the pictures each caption is of."""
+    own = captions_of_images(pairs)
+    images = [i for i in range(len(pairs.image_ids)) if own[i]][:most]
+    captions = [c for i in images for c in own[i]]
+    owners = [place for place, i in enumerate(images) for _ in own[i]]
+    return images, captions, owners
+
+
+def retrieval_scores(
+    score: Callable[[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor], Tensor],
+    processor: object,
+    pairs: CaptionSet,
+    most: int | None = None,
+) -> dict[str, float]:
+    """Recalls among the first pictures of a set; ties count against the model. Processes share the pictures.
+
+    Args:
+        score: Gives the match of encoded captions and pictures for two index tensors: [pair].
+        processor: Encodes captions and regions.
+        pairs: Held-out pictures and captions.
+        most: So many pictures; all if None.
+
+    Returns:
+        ``R@k caption to image`` and ``R@k image to caption``, 0-1, and ``recall``, their mean.
+    """
+    images, captions, owners = first_pictures(pairs, most)
+    own = images[rank() :: world_size()]
+    columns = []
+    for start in range(0, len(own), AT_ONCE):
+        some = own[start : start + AT_ONCE]
+        encoded = EncodedPairs(
+            processor,  # type: ignore[arg-type]
+            [pairs.captions[c] for c in captions],
+            [pairs.picture(i).regions for i in some],
+        )
+        rows = torch.arange(len(captions)).repeat(len(some))
+        places = torch.arange(len(some)).repeat_interleave(len(captions))
+        columns.append(score(encoded.text, encoded.regions, rows, places).view(len(some), len(captions)))
+    found = gathered(torch.cat(columns) if columns else torch.empty(0, len(captions)))
+    match = found[_order(len(images))].T
+    return recalls(match, owners)
+
+
+def recalls(match: Tensor, owners: Sequence[int]) -> dict[str, float]:
+    """Recalls of a full table of scores [caption, image]."""
+    by_direction = ranks(match, owners)
+    scores = {
+        f"R@{k} {direction}": float((rank <= k).float().mean())
+        for direction, rank in by_direction.items()
+        for k in KS
+    }
+    return scores | {"recall": sum(scores.values()) / len(scores)}
+
+
+def _order(n: int) -> Tensor:
+    """Where each picture's row is after the shares of all processes were put one after the other."""
+    shares = torch.cat([torch.arange(n)[r :: world_size()] for r in range(world_size())])
+    return shares.argsort()
