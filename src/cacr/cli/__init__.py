@@ -17,6 +17,7 @@ COMMANDS = {
         "Measure, fix and see relation alignment in the embedded world: no arguments needed.",
     ),
     "train": ("cacr.cli.train:train", "Fine-tune a UNITER with mined hard negatives and an attention loss."),
+    "sweep": ("cacr.cli.sweep:sweep", "Search for good options of a recipe with Optuna, resumable."),
     "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
     "rescore": (
         "cacr.cli.evaluate:rescore",
@@ -24,8 +25,14 @@ COMMANDS = {
     ),
     "compare": ("cacr.cli.evaluate:compare", "Paired differences between evaluations of the same examples."),
     "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
-    "features": ("cacr.cli.features:features", "Collect region features into one file."),
-    "convert": ("cacr.cli.convert:convert", "Turn an original UNITER checkpoint into a transformers folder."),
+    "features": (
+        "cacr.cli.features:features",
+        "Detect the regions of pictures, or convert features of others.",
+    ),
+    "convert": (
+        "cacr.cli.convert:convert",
+        "Turn an original UNITER, IAIS, CACR, OSCAR or ROSITA checkpoint into a transformers folder.",
+    ),
     "models": ("cacr.cli.models:models", "What `cacr.attach` supports, measured."),
     "pretrain": ("cacr.cli.pretrain:pretrain", "Rebuild the starting model of the embedded world."),
 }
@@ -42,7 +49,7 @@ def app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, (function, what) in COMMANDS.items():
-        front.command(function, name=name, help=what, config=_recipe if name == "train" else None)
+        front.command(function, name=name, help=what, config=_recipe if name in ("train", "sweep") else None)
     return front
 
 

@@ -9,15 +9,17 @@ from cacr._messages import unknown
 
 
 def recipe_path(name: str) -> Path:
-    """The file of a recipe: a path that exists, or the name of a packaged one.
+    """The file of a recipe: a path that exists, or a packaged one by name: "cacr-base", "recipes/cacr-base.toml".
 
     Raises:
         FileNotFoundError: Neither.
     """
     path = Path(name)
-    if path.suffix == ".toml" or path.is_file():
+    if path.is_file():
         return path
-    packaged = Path(str(files(__package__) / f"{name}.toml"))
+    packaged = Path(str(files(__package__) / f"{path.stem if path.parent.name == 'recipes' else name}.toml"))
+    if path.suffix == ".toml" and not packaged.is_file():
+        return path
     if not packaged.is_file():
         raise FileNotFoundError(f"{unknown('recipe', name, recipe_names())} Or give the path of a .toml file")
     return packaged

@@ -11,6 +11,8 @@ from typing import Any
 from cacr._messages import unknown
 from cacr.losses import LOSSES, SCHEDULES
 
+SWEEP = "sweep"
+"""Table of a recipe that tells what to search; training leaves it alone."""
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRACKERS = ("tensorboard", "wandb", "trackio")
 
@@ -189,6 +191,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
+    values.pop(SWEEP, None)  # for `cacr sweep`
     kinds = {field.name: str(field.type) for field in fields(TrainConfig)}
     for name, value in values.items():
         if name not in kinds:

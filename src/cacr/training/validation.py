@@ -5,7 +5,7 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py, which keeps th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,7 +45,8 @@ def retrieval_scores(
         most: So many pictures; all if None.
 
     Returns:
-        ``R@k caption to image`` and ``R@k image to caption``, 0-1, and ``recall``, their mean.
+        ``R@k caption to image`` and ``R@k image to caption``, 0-1; ``recall``, their mean, with its standard error over
+        pictures, ``recall_error``; and the number of ``pictures``.
     """
     images, captions, owners = first_pictures(pairs, most)
     own = images[rank() :: world_size()]
@@ -73,7 +74,26 @@ def recalls(match: Tensor, owners: Sequence[int]) -> dict[str, float]:
         for direction, rank in by_direction.items()
         for k in KS
     }
-    return scores | {"recall": sum(scores.values()) / len(scores)}
+    recall = sum(scores.values()) / len(scores)
+    return scores | {
+        "recall": recall,
+        "recall_error": _error(by_direction, owners),
+        "pictures": float(match.shape[1]),
+    }
+
+
+def _error(by_direction: Mapping[str, Tensor], owners: Sequence[int]) -> float:
+    """Standard error of the mean recall: pictures are the draws, each with all its captions."""
+    hits = {
+        direction: torch.stack([rank <= k for k in KS]).float().mean(0)
+        for direction, rank in by_direction.items()
+    }
+    owner = torch.tensor(owners)
+    captions = (
+        torch.zeros(int(owner.max()) + 1).index_add(0, owner, hits["caption to image"]) / owner.bincount()
+    )
+    each = (captions + hits["image to caption"]) / 2
+    return float(each.std() / len(each) ** 0.5) if len(each) > 1 else 0.0
 
 
 def _order(n: int) -> Tensor:

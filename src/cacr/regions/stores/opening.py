@@ -49,9 +49,7 @@ def open_features(
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(
-            f"no features at {path}; make them with `cacr features PICTURES -o {path}`"
-        )
+        raise FileNotFoundError(f"no features at {path}; make them with `cacr features PICTURES -o {path}`")
     given = {"threshold": threshold, "max_regions": max_regions, "min_regions": min_regions}
     chosen = {name: value for name, value in given.items() if value is not None}
     setting = Setting(**chosen) if chosen else None  # type: ignore[arg-type]
