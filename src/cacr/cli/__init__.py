@@ -16,7 +16,7 @@ COMMANDS = {
         "cacr.cli.demo:demo",
         "Measure, fix and see relation alignment in the embedded world: no arguments needed.",
     ),
-    "train": ("cacr.cli.train:train", "Fine-tune a UNITER with mined hard negatives and an attention loss."),
+    "train": ("cacr.cli.train:train", "Fine-tune a model with mined hard negatives and an attention loss."),
     "sweep": ("cacr.cli.sweep:sweep", "Search for good options of a recipe with Optuna, resumable."),
     "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
     "rescore": (
@@ -33,6 +33,7 @@ COMMANDS = {
         "cacr.cli.convert:convert",
         "Turn an original UNITER, IAIS, CACR, OSCAR or ROSITA checkpoint into a transformers folder.",
     ),
+    "push": ("cacr.cli.push:push", "Put a trained model on the hub, with a card that says how it was made."),
     "models": ("cacr.cli.models:models", "What `cacr.attach` supports, measured."),
     "pretrain": ("cacr.cli.pretrain:pretrain", "Rebuild the starting model of the embedded world."),
 }

@@ -18,13 +18,17 @@ def train(
     *,
     config: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
     resume: bool = False,
+    push_to_hub: str | None = None,
 ) -> int:
-    """Fine-tune a UNITER with mined hard negatives and an attention loss.
+    """Fine-tune a UNITER, OSCAR or ROSITA with mined hard negatives and an attention loss.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m cacr train RECIPE --out RUN, or accelerate launch. See docs/scaling.md.
 
     Args:
         recipe: A recipe file (.toml), or the name of a packaged one such as scenes. Options override its values.
         config: The run.
         resume: Go on with the killed run in --out from its last checkpoint; the result is the same.
+        push_to_hub: NAME or OWNER/NAME on the hub to put the model to at the end; `cacr push` does it later.
     """
     main = rank() == 0  # one of several processes speaks
     with bar(visible=main) as progress:
@@ -38,6 +42,10 @@ def train(
     if not main:
         return 0
     console.print(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
+    if push_to_hub is not None:
+        from cacr.publishing import publish
+
+        console.print(f"The model is at {publish(model, push_to_hub)}")
     what = "scenes scenes-retrieval"
     if config.data != "scenes":
         given = {"data": config.data, "features": config.features, "split": config.dev_split or config.split}
