@@ -12,7 +12,6 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,12 +28,14 @@ def config(folder: Path, out: Path):
     from cacr.recipes import recipe_path
     from cacr.training import TrainConfig
 
-    recipe = TrainConfig.from_toml(recipe_path("cacr-base"), data=str(folder), model="new", precision="fp32")
-    return replace(
-        recipe,
+    return TrainConfig.from_toml(
+        recipe_path("cacr-base"),
+        data=str(folder),
         features=folder / "features.safetensors",
         split=None,
         dev_split=None,
+        model="new",
+        precision="fp32",
         candidates=31,
         steps=STEPS,
         save_every=10 * STEPS,

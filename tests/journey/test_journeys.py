@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from cacr.benchmarks.records import read_records
 
@@ -210,6 +210,37 @@ def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
     assert "features of 40 numbers per region" in " ".join(said.stderr.split())
 
 
+def test_photographs_become_regions_a_model_and_a_score(tmp_path):
+    """A small random detector in place of the published one; everything else as a person would do it."""
+    from cacr.regions.detector import BottomUpDetector, DetectorConfig
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    with (photos / "captions.jsonl").open("w") as file:
+        for i, thing in enumerate(("dog", "cat", "cup", "car", "hat", "bus")):
+            noise = rng.integers(0, 255, (4, 6, 3), dtype=np.uint8)
+            Image.fromarray(noise).resize((90, 60)).save(photos / f"{thing}.png")
+            line = {"image": f"{thing}.png", "captions": [f"a {thing}"], "split": "train" if i < 4 else "val"}
+            file.write(json.dumps(line) + "\n")
+    (photos / "broken.jpg").write_bytes(b"not a picture")
+    torch.manual_seed(0)
+    (tmp_path / "detector").mkdir()
+    weights = BottomUpDetector.new(DetectorConfig(), width=8).state_dict()
+    save_file(weights, tmp_path / "detector" / "model.safetensors")
+    (tmp_path / "detector" / "config.json").write_text(json.dumps({"INPUT": {"MIN_SIZE_TEST": 96}}))
+    detect = ["features", "photos", "-o", "photos/features.safetensors", "--detector", "detector"]
+    said = run(*detect, "--max-regions", "8", "--half", cwd=tmp_path)
+    assert "skipped broken.jpg" in said
+    assert "Wrote the regions of 6 pictures" in said
+    short = ["--steps", "4", "--candidates", "3", "--negatives", "2", "--save-every", "2"]
+    halves = ["--split", "train", "--dev-split", "val"]
+    said = run("train", "photographs", "--data", "photos", "--out", "run", *short, *halves, cwd=tmp_path)
+    command = " ".join(said.split()).split("Measure it: cacr ")[1].split()
+    shown = run(*command, "--json", cwd=tmp_path)
+    assert json.loads(shown)["retrieval"][0]["n"] == 2
+
+
 def test_an_original_checkpoint_becomes_a_folder(tmp_path, data):
     run("convert", data / "uniter_tiny.pt", "uniter", "--config", data / "uniter_tiny.json", cwd=tmp_path)
     assert (tmp_path / "uniter" / "model.safetensors").is_file()
@@ -237,7 +268,7 @@ def test_every_command_of_the_docs_exists():
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for command in re.findall(r"(?:^    |`)cacr ([a-z]+)", path.read_text(), flags=re.M):
             assert command in COMMANDS, f"{path.name}: cacr {command}"
-        for recipe in re.findall(r"cacr train ([a-z-]+) ", path.read_text()):
+        for recipe in re.findall(r"cacr (?:train|sweep) ([a-z-]+) ", path.read_text()):
             assert recipe in recipe_names(), f"{path.name}: cacr train {recipe}"
 
 

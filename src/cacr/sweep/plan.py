@@ -93,7 +93,7 @@ class SweepPlan:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not TOML: {error}") from error
         if not isinstance(table, dict):
-            raise ValueError(f"{path} has no table [{SWEEP}]; it says what to search (see docs/sweep.md)")
+            raise ValueError(f"{path} has no table [{SWEEP}]; it says what to search (see docs/recipes.md)")
         names = [f.name for f in fields(cls)]
         for name, value in table.items():
             if name not in names:

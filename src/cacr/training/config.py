@@ -140,6 +140,11 @@ class TrainConfig:
             raise ValueError(
                 f"patience is {self.patience} without a dev split to measure; give dev_split as well"
             )
+        if self.data != "scenes" and self.dev_split is not None and self.split in (None, self.dev_split):
+            raise ValueError(
+                f"split is {self.split!r} and dev_split {self.dev_split!r}; pictures that are trained on cannot tell when "
+                "to stop: give two different splits"
+            )
         if self.reproduce_release_indexing and self.loss != "none":
             raise ValueError(
                 f"reproduce_release_indexing with loss {self.loss!r}; the releases index wrongly only without an "

@@ -36,12 +36,6 @@ def weights(run):
     return load_file(run / "model" / "model.safetensors")
 
 
-def changed(config, **values):
-    from dataclasses import replace
-
-    return replace(config, **values)
-
-
 def test_a_run_leaves_a_self_contained_folder(config):
     model = train(config)
     assert model == config.out / "model"
@@ -62,7 +56,7 @@ def test_a_run_leaves_a_self_contained_folder(config):
 
 def test_the_same_seed_gives_the_same_weights(config, tmp_path):
     train(config)
-    again = changed(config, out=tmp_path / "again")
+    again = replace(config, out=tmp_path / "again")
     train(again)
     for name, value in weights(config.out).items():
         assert torch.equal(value, weights(again.out)[name]), name
@@ -72,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights(config, tmp_path):
     "loss", ["none", "cacr", "cacr-rows", "cacr-paper", "iais-singular", "iais-distributed", "flat"]
 )
 def test_every_loss_trains(config, loss):
-    train(changed(config, loss=loss, steps=2))
+    train(replace(config, loss=loss, steps=2))
     line = json.loads((config.out / "metrics.jsonl").read_text().splitlines()[-1])
     assert all(math.isfinite(value) for value in line.values())
     assert ("vision" in line) == (loss != "none")
@@ -80,14 +74,14 @@ def test_every_loss_trains(config, loss):
 
 def test_the_attention_loss_changes_what_is_learned(config, tmp_path):
     train(config)
-    without = changed(config, loss="none", out=tmp_path / "without")
+    without = replace(config, loss="none", out=tmp_path / "without")
     train(without)
     name = "uniter.encoder.layer.2.attention.self.query.weight"
     assert not torch.equal(weights(config.out)[name], weights(without.out)[name])
 
 
 def test_frozen_layers_do_not_learn(config):
-    train(changed(config, freeze_layers=2))
+    train(replace(config, freeze_layers=2))
     start, _ = starting_model(config, None)
     before, after = start.state_dict(), weights(config.out)
     frozen = (
@@ -107,7 +101,7 @@ def test_frozen_layers_do_not_learn(config):
 
 def test_activation_checkpointing_trains_the_same(config, tmp_path):
     train(config)
-    saving = changed(config, checkpointing=True, out=tmp_path / "saving")
+    saving = replace(config, checkpointing=True, out=tmp_path / "saving")
     train(saving)
     for name, value in weights(config.out).items():
         torch.testing.assert_close(value, weights(saving.out)[name], rtol=1e-4, atol=1e-5)
@@ -130,7 +124,7 @@ def kill_at(monkeypatch, step):
 
 @pytest.mark.parametrize("step", [1, 3, 4])
 def test_a_stopped_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch, step):
-    whole = changed(config, out=tmp_path / "whole")
+    whole = replace(config, out=tmp_path / "whole")
     train(whole)
     with monkeypatch.context() as patch:
         kill_at(patch, step)
@@ -159,11 +153,11 @@ def test_a_checkpoint_cut_off_by_a_kill_is_not_resumed_from(config, monkeypatch)
 
 
 def test_an_existing_run_is_not_overwritten(config):
-    train(changed(config, steps=1))
+    train(replace(config, steps=1))
     with pytest.raises(FileExistsError, match="exists and is not overwritten"):
         train(config)
     with pytest.raises(FileExistsError, match="has finished"):
-        train(changed(config, steps=1), resume=True)
+        train(replace(config, steps=1), resume=True)
 
 
 def test_another_configuration_is_not_resumed(config, monkeypatch):
@@ -172,12 +166,12 @@ def test_another_configuration_is_not_resumed(config, monkeypatch):
         with pytest.raises(Killed):
             train(config)
     with pytest.raises(ValueError, match=r"another configuration: lr = 0\.01 \(then: lr = 0\.0005\)"):
-        train(changed(config, lr=0.01), resume=True)
+        train(replace(config, lr=0.01), resume=True)
 
 
 def test_a_mistake_leaves_no_folder_in_the_way(config):
     with pytest.raises(ValueError, match="layer is 9"):
-        train(changed(config, layer=9))
+        train(replace(config, layer=9))
     assert not config.out.exists()
 
 
@@ -223,17 +217,17 @@ def test_features_of_another_width_are_named(config, data):
     ).save_pretrained(folder)
     UniterProcessor(tokenizer()).save_pretrained(folder)
     with pytest.raises(ValueError, match=r"have 40 numbers per region; the model .* was made for 2048"):
-        train(changed(config, model=str(folder)))
+        train(replace(config, model=str(folder)))
 
 
 def test_a_layer_that_is_not_there_is_named(config):
     with pytest.raises(ValueError, match="layer is 3; the model has 3 layers"):
-        train(changed(config, layer=3))
+        train(replace(config, layer=3))
 
 
 def test_a_starting_model_that_is_not_there_is_named(config):
     with pytest.raises(FileNotFoundError, match='no model folder nowhere; expected "scenes-start"'):
-        train(changed(config, model="nowhere"))
+        train(replace(config, model="nowhere"))
 
 
 def test_mining_is_free_of_dropout_and_leaves_training_mode(config):
