@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ def write_text_whole(path: Path, text: str) -> None:
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     """Fill a folder beside its place and rename it: it is either whole or not there."""
+    for leftover in folder.parent.glob(f".{folder.name}.*.part"):  # of a kill while it was written
+        shutil.rmtree(leftover, ignore_errors=True)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     write(beside)
     beside.rename(folder)

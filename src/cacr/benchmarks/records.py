@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cacr.benchmarks.benchmark import Benchmark, Record, chance_of
+from cacr.benchmarks.benchmark import Benchmark, Options, Record, chance_of
 from cacr.data import Scorer
 
 NEEDED = {
@@ -23,7 +24,12 @@ NEEDED = {
 
 
 def write_records(
-    out: Path, benchmark: Benchmark, records: Sequence[Record], scorer: Scorer, environment: dict[str, Any]
+    out: Path,
+    benchmark: Benchmark,
+    records: Sequence[Record],
+    scorer: Scorer,
+    environment: dict[str, Any],
+    options: Options | None = None,
 ) -> None:
     """Write the records of one benchmark; existing ones are not overwritten.
 
@@ -38,6 +44,9 @@ def write_records(
     about = {
         "benchmark": {name: getattr(benchmark, name) for name in stated},
         "scorer": {"name": scorer.name} | scorer.describe(),
+        "options": {
+            name: str(value) for name, value in asdict(options or Options()).items() if value is not None
+        },
         "n": len(records),
         "chance": {metric: chance_of(benchmark, records, metric) for metric in benchmark.right(records)},
         "environment": environment,

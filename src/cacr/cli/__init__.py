@@ -72,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. A mistake of the user's ends with a sentence, not with a traceback."""
     try:
         return app()(list(sys.argv[1:] if arguments is None else arguments)) or 0
-    except (ValueError, OSError, BrokenExecutor) as error:
+    except (ValueError, OSError, BrokenExecutor, ImportError) as error:
+        if isinstance(error, ImportError) and "pip install" not in str(error):
+            raise  # a broken installation, not a missing extra
+        if getattr(error, "said_elsewhere", False):
+            return 1  # another process of this run says it
         from rich.console import Console
 
         console = Console(stderr=True)

@@ -29,6 +29,7 @@ def convert(
         tokenizer: A folder with a BERT tokenizer, or a vocab.txt, to save beside the model; by default the vocab.txt
             of the checkpoint's folder.
     """
+    from cacr._files import write_whole
     from cacr.models.checkpoints import conversion
     from cacr.models.families import families
     from cacr.models.tokenizers import open_tokenizer
@@ -41,11 +42,16 @@ def convert(
     if tokenizer is None and checkpoint.is_dir() and (checkpoint / "vocab.txt").is_file():
         tokenizer = checkpoint / "vocab.txt"
     words = None if tokenizer is None else open_tokenizer(tokenizer, family.lower_case, sizes.vocab_size)
-    model.save_pretrained(out)
-    if words is not None:
-        processor = family.processor(words)
-        processor.max_text_length = min(processor.max_text_length, sizes.max_position_embeddings)
-        processor.save_pretrained(out)
+
+    def save(folder: Path) -> None:
+        model.save_pretrained(folder)
+        if words is not None:
+            processor = family.processor(words)
+            processor.max_text_length = min(processor.max_text_length, sizes.max_position_embeddings)
+            processor.save_pretrained(folder)
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, save)
     console.print(
         f"Found {family.called}, head {done.head}: {sizes.num_hidden_layers} layers of {sizes.num_attention_heads} "
         f"heads, {sizes.hidden_size} wide, {sizes.vocab_size:,} words, regions of {sizes.region_dim:,} + "
@@ -64,5 +70,5 @@ def convert(
             "with --tokenizer FOLDER."
         )
     elif done.head == "retrieval":
-        console.print(f"Measure it:  cacr eval {out} retrieval --data PHOTOGRAPHS")
+        console.print(f"Measure it:  cacr eval {out} retrieval --data CAPTIONS --features FEATURES")
     return 0

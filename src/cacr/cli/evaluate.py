@@ -36,9 +36,9 @@ def evaluate(
         model: A model folder (RUN/model), or scenes-start.
         benchmarks: scenes, scenes-retrieval, retrieval.
         out: A new folder for the records; evaluation-BENCHMARKS inside the model's folder, if not given.
-        data: The folder of photographs for retrieval.
-        features: Their features, if not inside the folder.
-        split: Only captions of this split of the folder.
+        data: Captioned pictures for retrieval: Flickr30k, COCO, a folder, a table (docs/data.md).
+        features: Their region features, if not inside the folder.
+        split: Only captions of this split.
         n: Only the first examples; of the embedded world only.
         seed: Album of the embedded world; the test album if not given.
         json_: Print JSON instead of tables.
@@ -56,8 +56,9 @@ def evaluate(
         with bar() as progress:
             task = progress.add_task(benchmark.name, total=None, note="pairs")
             scorer.progress = partial(progress.advance, task)
-            records = benchmark.measure(scorer, Options(data, features, split, n, seed))
-        write_records(out, benchmark, records, scorer, environment())
+            options = Options(data, features, split, n, seed)
+            records = benchmark.measure(scorer, options)
+        write_records(out, benchmark, records, scorer, environment(), options)
         rows = table(benchmark, records)
         printed[benchmark.name] = [
             {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()

@@ -106,8 +106,13 @@ def _open_detector(name: str, config: Path | None, least: int | None, most: int 
 
     from cacr.regions.detector import BottomUpDetector, TransformersDetector
 
-    if _of_transformers(Path(name)):
-        return TransformersDetector.from_pretrained(name, most or 36)
+    if _of_transformers(name):
+        if config is not None or least is not None:
+            raise ValueError(
+                f"{name} is a model of transformers, for which --detector-config and --min-regions mean nothing; leave "
+                "them out"
+            )
+        return TransformersDetector.from_pretrained(name, 36 if most is None else most)
     if name == "random":
         import torch
 
@@ -115,19 +120,26 @@ def _open_detector(name: str, config: Path | None, least: int | None, most: int 
         model = BottomUpDetector.new()
     else:
         model = BottomUpDetector.from_original(name, config)
-    most = most or max(model.config.max_regions, least or 0)
-    model.config = replace(
-        model.config, min_regions=min(least or model.config.min_regions, most), max_regions=most
-    )
+    known = model.config
+    if most is None:
+        most = known.max_regions if least is None else max(known.max_regions, least)
+    least = min(known.min_regions, most) if least is None else least
+    model.config = replace(known, min_regions=least, max_regions=most)
     return model
 
 
-def _of_transformers(folder: Path) -> bool:
+def _of_transformers(name: str) -> bool:
+    """Whether a folder, or a repository of the hub, has a config.json of transformers."""
     import json
 
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
     try:
-        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        local = Path(name) / "config.json"
+        file = local if Path(name).exists() or "/" not in name else Path(hf_hub_download(name, "config.json"))
+        return "model_type" in json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError):
         return False
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
@@ -65,32 +63,3 @@ def captions_of_images(pairs: CaptionSet) -> list[list[int]]:
     for caption, image in enumerate(pairs.image_of_caption):
         found[image].append(caption)
     return found
-
-
-def open_image(path: Path) -> Image.Image:
-    """An RGB picture from a file.
-
-    The pixels are as stored: an orientation noted in EXIF is not applied, since the detectors behind the published
-    features did not either, and boxes are counted in stored pixels.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: It is no picture, is broken, or unpacks to more pixels than Pillow's limit
-            (``PIL.Image.MAX_IMAGE_PIXELS``).
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no picture at {path}; give the folder that holds the pictures")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return image.convert("RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(
-            f"{path} is too large a picture: {error}. Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS if you "
-            "trust it"
-        ) from error
-    except Exception as error:  # decoders of broken files raise all kinds
-        raise ValueError(
-            f"{path} is not a readable picture: {error}; copy it again, or leave it out"
-        ) from error

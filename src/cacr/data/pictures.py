@@ -9,9 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from cacr.data.matching import NameIndex
-from cacr.data.pairs import open_image
-
-ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2"))
+from cacr.regions.picture_files import ENDINGS, open_image
 
 
 class PictureFolder:

@@ -8,18 +8,16 @@ itr-flickr-base.pkl               ROSITA: a dict of state dicts, one a module
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from cacr._weights import read_weights
 from cacr.models.weights import Conversion, settings
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -155,7 +153,11 @@ def _weights_of(folder: Path) -> Path:
 
 
 def _tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    loaded = _load(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint at {path}; expected a .pt, .bin, .pkl or .safetensors file, or a folder with one"
+        )
+    loaded = read_weights(path)
     for name in WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
             loaded = loaded[name]
@@ -173,35 +175,6 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         f"{module}.{name}": value for module, values in modules.items() for name, value in values.items()
     }
     return _named(state, path), tuple(str(name) for name in loaded if name not in modules)
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no checkpoint at {path}; expected a .pt, .bin, .pkl or .safetensors file, or a folder with one"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, "cpu", weights_only=True)
-    except (
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-    ) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):
-            first = "no torch file of plain tensors"  # torch's own sentence advises to unpickle it
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({first}). It may be cut off, or hold more than tensors, which "
-            "is never unpickled here; download it again"
-        ) from error
 
 
 def _is_state(value: Any) -> bool:

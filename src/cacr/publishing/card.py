@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -11,6 +12,8 @@ from cacr.benchmarks import BENCHMARKS, Row, table
 from cacr.benchmarks.records import read_records
 
 MADE = "This card was written by cacr"
+PLACES = ("out", "data", "features", "model")
+"""Options that name a file or folder."""
 CITATION = """@inproceedings{pandey2023cross,
   title     = {Cross-modal Attention Congruence Regularization for Vision-Language Relation Alignment},
   author    = {Pandey, Rohan and Shao, Rulin and Liang, Paul Pu and Salakhutdinov, Ruslan and Morency, Louis-Philippe},
@@ -45,7 +48,7 @@ def model_card(model: Path, repo: str) -> str:
             metric_value=round(100 * row.estimate.value, 2),
             metric_name=f"{row.metric}, {row.group}",
         )
-        for name, rows in tables.items()
+        for name, _, rows in tables
         for row in rows
     ]
     data = ModelCardData(
@@ -62,7 +65,7 @@ def model_card(model: Path, repo: str) -> str:
         "## Scores",
         _score_text(tables),
         "## Recipe",
-        f"```toml\n{recipe.read_text(encoding='utf-8').strip()}\n```"
+        f"```toml\n{_without_places(recipe.read_text(encoding='utf-8'))}\n```"
         if recipe.is_file()
         else "The run's configuration was not beside the model.",
         "## Use",
@@ -76,24 +79,45 @@ def model_card(model: Path, repo: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def scores(model: Path) -> dict[str, list[Row]]:
-    """Tables of all evaluations inside a model folder, by benchmark."""
-    found: dict[str, list[Row]] = {}
+def scores(model: Path) -> list[tuple[str, str, list[Row]]]:
+    """Benchmark, what it was measured on, and the table, of every evaluation inside a model folder."""
+    found = []
     for folder in sorted(model.glob("evaluation-*")):
         for name, records in read_records(folder).items():
             if name in BENCHMARKS:
-                found[name] = table(BENCHMARKS[name], records)
+                found.append((name, _measured_on(folder / f"{name}.json"), table(BENCHMARKS[name], records)))
     return found
 
 
-def _score_text(tables: dict[str, list[Row]]) -> str:
+def _measured_on(about: Path) -> str:
+    if not about.is_file():
+        return "not said"
+    options = json.loads(about.read_text(encoding="utf-8")).get("options", {})
+    named = {name: Path(value).name if name in PLACES else value for name, value in options.items()}
+    return ", ".join(f"{name} {value}" for name, value in named.items()) or "all of it"
+
+
+def _without_places(recipe: str) -> str:
+    """A recipe with the names of files in place of where they lay on somebody's machine."""
+    values = tomllib.loads(recipe)
+    lines = []
+    for line in recipe.strip().splitlines():
+        name = line.split(" = ")[0]
+        lines.append(f"{name} = {json.dumps(Path(values[name]).name)}" if name in PLACES else line)
+    return "\n".join(lines)
+
+
+def _score_text(tables: list[tuple[str, str, list[Row]]]) -> str:
     if not tables:
         return "Not measured yet: `cacr eval` writes its records into the model's folder, and the card shows them."
-    lines = ["| benchmark | group | metric | % [95 % interval] | n | chance % |", "|---|---|---|---|---|---|"]
-    for name, rows in tables.items():
+    lines = [
+        "| benchmark | measured on | group | metric | % [95 % interval] | n | chance % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, measured_on, rows in tables:
         for row in rows:
             e = row.estimate
             interval = f"[{100 * e.low:.1f}, {100 * e.high:.1f}]" if e.low == e.low else "[no interval]"
             values = f"{100 * e.value:.1f} {interval} | {e.n} | {100 * row.chance:.1f}"
-            lines.append(f"| {name} | {row.group} | {row.metric} | {values} |")
+            lines.append(f"| {name} | {measured_on} | {row.group} | {row.metric} | {values} |")
     return "\n".join(lines) + "\n\nOne seed: the intervals are over examples, not over runs."

@@ -27,11 +27,11 @@ def publish(model: Path, repo: str, *, private: bool = False, update: bool = Fal
         FileNotFoundError: No model there.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     card = (model / CARD).read_text(encoding="utf-8") if (model / CARD).is_file() else model_card(model, repo)
     api = api or HfApi()
     try:
+        repo = repo if "/" in repo else f"{api.whoami()['name']}/{repo}"
         if api.repo_exists(repo) and not update:
             raise FileExistsError(
                 f"{repo} exists on the hub and is not changed; add --update to upload into it, or give another name"
@@ -40,10 +40,13 @@ def publish(model: Path, repo: str, *, private: bool = False, update: bool = Fal
         api.upload_folder(repo_id=repo, folder_path=model, ignore_patterns=[*LEFT_OUT, CARD])
         if not (update and _written_by_hand(api, repo)):
             api.upload_file(path_or_fileobj=card.encode(), path_in_repo=CARD, repo_id=repo)
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled) as error:
-        first = str(error).strip().splitlines()[0]
+    except FileExistsError:
+        raise
+    except Exception as error:  # of the hub, of the connection to it, of its client
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConnectionError(
-            f"the hub did not take {repo}: {first}. Log in with `hf auth login`; the model itself is safe in {model}"
+            f"the hub did not take {repo}: {first}. Log in with `hf auth login`, and try again with `cacr push {model} "
+            f"{repo}`; the model itself is safe in {model}"
         ) from error
     return str(address)
 

@@ -4,7 +4,8 @@
     OUT.parts/part-WORKER-NNNNN.…      finished pictures, a whole features file each
     OUT.parts/skipped-WORKER.json      pictures that could not be read
 
-A killed run loses at most the last seconds of work; started again, it goes on with what is not in any part.
+A killed run loses at most the last seconds of work (a minute, in runs of hours); started again, it goes on with what is
+not in any part.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import json
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +24,16 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from cacr._files import working_in, write_text_whole
+from cacr._files import working_in, write_text_whole, write_whole
+from cacr.regions.picture_files import ENDINGS, open_image
 from cacr.regions.regions import Regions
 from cacr.regions.stores import PartWriter, join_parts
 
-ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2"))
-"""Of files that are taken for pictures in a folder."""
 PARTS = ".parts"
+SHARD = 5_000
+"""Pictures in a file of a folder: 1.5 GB at 36 regions of 2,048 numbers."""
 SECONDS = 5.0
-"""Finished pictures are written at least this often: what a kill costs at most."""
+"""Finished pictures are written at least this often, in runs of hours twelve times more seldom: what a kill costs."""
 
 
 class Detector(Protocol):
@@ -44,6 +45,10 @@ class Detector(Protocol):
 
     def describe(self) -> str:
         """One line that says what the regions come from."""
+        ...
+
+    def settings(self) -> str:
+        """All settings that the regions depend on."""
         ...
 
 
@@ -89,23 +94,6 @@ def find_pictures(paths: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def read_picture(path: Path) -> Image.Image:
-    """A picture's pixels, RGB, as stored (a rotation noted beside them is not applied, as no release does).
-
-    Raises:
-        ValueError: It is no picture, is broken, or has more pixels than Pillow's limit.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise ValueError(f"{path} is not a readable picture: {error}") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path} is too large to be opened safely: {error}") from error
-
-
 def collect(
     pictures: Mapping[str, Path],
     detector: Detector,
@@ -138,25 +126,27 @@ def collect(
         FileExistsError: ``out`` exists.
         ValueError: The parts beside it come from another detector.
     """
+    folder, share = parts_folder(out), list(pictures)[worker::workers]
     if out.exists():
+        if folder.is_dir():  # killed after the last step of `finish` but one
+            return Collected(len(share))
         raise FileExistsError(f"{out} exists and is not overwritten; give another name or remove it first")
-    folder = parts_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(folder, {"detector": describe(detector), "dtype": str(dtype).removeprefix("torch.")})
     result = Collected()
     with working_in(folder, worker), PartWriter(folder, worker, dtype=dtype) as parts:
-        share = list(pictures)[worker::workers]
         left = {image_id: pictures[image_id] for image_id in share if image_id not in parts.done}
         result.found = len(share) - len(left)
         progress(result.found)
-        written = time.monotonic()
+        begun = written = time.monotonic()
         for image_id, outcome in _detected(left, detector, batch, readers):
             if isinstance(outcome, str):
                 result.skipped[image_id] = outcome
             else:
                 parts.add(image_id, outcome)
                 result.found += 1
-            if time.monotonic() - written >= seconds:
+            now = time.monotonic()
+            if now - written >= seconds * min(12, max(1, (now - begun) / 600)):
                 parts.flush()
                 written = time.monotonic()
             progress(result.found + len(result.skipped))
@@ -167,7 +157,8 @@ def collect(
 def finish(pictures: Mapping[str, Path], out: Path, workers: int = 1) -> Collected:
     """Join the parts of all workers into ``out``, in the order of ``pictures``, and remove them.
 
-    A name that ends in .safetensors becomes one file, any other a folder of files, which is not copied.
+    A name that ends in .safetensors becomes one file, any other a folder of files of `SHARD` pictures each, which opens
+    like one.
 
     Raises:
         ValueError: No picture at all could be read.
@@ -177,19 +168,23 @@ def finish(pictures: Mapping[str, Path], out: Path, workers: int = 1) -> Collect
     for worker in range(workers):
         skipped |= json.loads((folder / f"skipped-{worker}.json").read_text(encoding="utf-8"))
     parts = sorted(folder.glob("part-*.safetensors"))
-    if not parts:
-        first = next(iter(skipped.items()), ("", "there were none"))
+    found = [image_id for image_id in pictures if image_id not in skipped]
+    if not found:
+        first, why = next(iter(skipped.items()))
         shutil.rmtree(folder)
-        raise ValueError(f"none of {len(pictures)} pictures could be read; the first: {first[0]}: {first[1]}")
-    if out.suffix == ".safetensors":
-        join_parts(parts, out, order=[image_id for image_id in pictures if image_id not in skipped])
-        shutil.rmtree(folder)
-    else:
-        for rest in folder.iterdir():
-            if rest not in parts:
-                rest.unlink()
-        folder.rename(out)
-    return Collected(len(pictures) - len(skipped), skipped)
+        raise ValueError(f"none of {len(pictures)} pictures could be read; the first: {first}: {why}")
+    if not out.exists():
+        if out.suffix == ".safetensors":
+            join_parts(parts, out, order=found)
+        else:
+            write_whole(out, lambda beside: _shards(parts, beside, found))
+    shutil.rmtree(folder)
+    return Collected(len(found), skipped)
+
+
+def _shards(parts: Sequence[Path], folder: Path, found: Sequence[str]) -> None:
+    for number, start in enumerate(range(0, len(found), SHARD)):
+        join_parts(parts, folder / f"regions-{number:05d}.safetensors", order=found[start : start + SHARD])
 
 
 def parts_folder(out: Path) -> Path:
@@ -198,13 +193,13 @@ def parts_folder(out: Path) -> Path:
 
 
 def describe(detector: Any) -> str:
-    """A line that two detectors share only if their weights are the same."""
+    """A line that two detectors share only if their weights and all settings are the same."""
     model = getattr(detector, "model", detector)
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(detector.settings().encode(), digest_size=8)
     for name, value in model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return f"{detector.describe()}; weights {digest.hexdigest()}"
+    return f"{detector.describe()}; weights and settings {digest.hexdigest()}"
 
 
 def _check_settings(folder: Path, settings: dict[str, str]) -> None:
@@ -231,7 +226,7 @@ class _Files(Dataset):
     def __getitem__(self, i: int) -> tuple[str, Image.Image | str]:
         image_id, path = self.items[i]
         try:
-            return image_id, read_picture(path)
+            return image_id, open_image(path)
         except ValueError as error:
             return image_id, str(error)
 
@@ -258,12 +253,12 @@ def _detected(
 def _batch(group: list[tuple[str, Image.Image]], detector: Detector) -> Iterator[tuple[str, Regions | str]]:
     try:
         found: Sequence[Regions | str] = detector.detect([picture for _, picture in group])
-    except ValueError as error:
+    except (ValueError, torch.OutOfMemoryError) as error:
         if len(group) > 1:  # which one it is shows one at a time
             for one in group:
                 yield from _batch([one], detector)
             return
-        found = [str(error)]
+        found = [str(error).splitlines()[0]]
     for (image_id, _), regions in zip(group, found, strict=True):
         yield image_id, regions
 

@@ -20,9 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from cacr._messages import unknown
-from cacr.training.config import SWEEP, TrainConfig
+from cacr.training.config import SWEEP, TrainConfig, converted
 
 RECALL = "recall"
+SHARED = frozenset(
+    (
+        "out",
+        "data",
+        "features",
+        "split",
+        "dev_split",
+        "dev_pictures",
+        "steps",
+        "save_every",
+        "log_every",
+        "track",
+    )
+)
+"""Options in which the runs of a search do not differ: else they could not be compared."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +75,11 @@ class SweepPlan:
             raise ValueError(
                 f"trials is {self.trials} and warm_up {self.warm_up}; expected 1 or more of each"
             )
-        known = {f.name for f in fields(TrainConfig)} - {
-            "out",
-            "data",
-            "features",
-            "split",
-            "dev_split",
-            "dev_pictures",
-        }
+        kinds = {f.name: str(f.type) for f in fields(TrainConfig) if f.name not in SHARED}
         for name, where in self.space.items():
-            if name not in known:
-                raise ValueError(f"[sweep.space]: {unknown('option', name, sorted(known))}")
-            _check_range(name, where)
+            if name not in kinds:
+                raise ValueError(f"[sweep.space]: {unknown('option', name, sorted(kinds))}")
+            _check_range(name, where, kinds[name])
         if self.objective != RECALL and len(self.objective.split("/")) != 3:
             raise ValueError(
                 f'objective is {self.objective!r}; expected "recall", or BENCHMARK/GROUP/METRIC such as '
@@ -107,8 +115,10 @@ class SweepPlan:
             raise ValueError(f"{path}: {error}") from error
 
 
-def _check_range(name: str, where: Any) -> None:
-    if isinstance(where, list) and where and all(isinstance(x, str | int | float | bool) for x in where):
+def _check_range(name: str, where: Any, kind: str) -> None:
+    if isinstance(where, list) and where:
+        for choice in where:
+            converted(choice, kind, f"[sweep.space]: a choice of {name}")
         return
     ends: list[Any] = [where.get("low"), where.get("high")] if isinstance(where, Mapping) else []
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in ends)
@@ -117,6 +127,8 @@ def _check_range(name: str, where: Any) -> None:
             f"[sweep.space]: {name} is {where!r}; expected a list of choices, or {{low = …, high = …}} with low no "
             "larger, and log = true for a logarithmic scale"
         )
+    for end in ends:
+        converted(end, kind, f"[sweep.space]: an end of {name}")
     if where.get("log") and ends[0] <= 0:
         raise ValueError(
             f"[sweep.space]: {name} starts at {ends[0]} on a logarithmic scale; expected above 0"

@@ -124,7 +124,7 @@ def _run(study: Any, trial: Any, config: TrainConfig, plan: SweepPlan, progress:
     def told(step: int, numbers: dict[str, float]) -> None:
         progress(trial.number, step, numbers)
         recall = numbers.get(f"{DEV}recall")
-        if plan.objective == RECALL and recall is not None and step % config.save_every == 0:
+        if plan.objective == RECALL and recall is not None:
             trial.report(recall, step)
             if plan.prune and trial.should_prune():
                 raise optuna.TrialPruned
@@ -136,7 +136,11 @@ def _run(study: Any, trial: Any, config: TrainConfig, plan: SweepPlan, progress:
         found = _measured(one, plan)
     except optuna.TrialPruned:
         found, state = _last_recall(folder), states.PRUNED
-    except ValueError as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # of these options; lost disks and connections go on up
         logger.warning("trial %d failed: %s", trial.number, error)
         trial.set_user_attr("why", str(error))
         study.tell(trial, state=states.FAIL)

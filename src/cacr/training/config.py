@@ -142,8 +142,8 @@ class TrainConfig:
             )
         if self.data != "scenes" and self.dev_split is not None and self.split in (None, self.dev_split):
             raise ValueError(
-                f"split is {self.split!r} and dev_split {self.dev_split!r}; pictures that are trained on cannot tell when "
-                "to stop: give two different splits"
+                f"split is {self.split!r} and dev_split {self.dev_split!r}; pictures that are trained on cannot tell "
+                "when to stop: give two different splits"
             )
         if self.reproduce_release_indexing and self.loss != "none":
             raise ValueError(
@@ -201,11 +201,16 @@ def read_recipe(path: Path) -> dict[str, Any]:
     for name, value in values.items():
         if name not in kinds:
             raise ValueError(f"{path}: {unknown('option', name, kinds)}")
-        values[name] = _converted(value, kinds[name], f"{path}: {name}")
+        values[name] = converted(value, kinds[name], f"{path}: {name}")
     return values
 
 
-def _converted(value: Any, kind: str, where: str) -> Any:
+def converted(value: Any, kind: str, where: str) -> Any:
+    """A value of a recipe as the type of its option.
+
+    Raises:
+        ValueError: It is of another type.
+    """
     kind = kind.removesuffix(" | None")
     if kind == "Path" and isinstance(value, str):
         return Path(value)

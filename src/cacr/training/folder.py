@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
     """
     out = config.out
     if not resume:
-        if out.exists() and any(out.iterdir()):
+        begun = {"environment.json", "README.md", ".lock"}  # of a run that was killed before it was one
+        if out.exists() and any(f.name not in begun and f.suffix != ".part" for f in out.iterdir()):
             raise FileExistsError(
                 f"{out} exists and is not overwritten. Go on with it by --resume, or name another folder with --out"
             )
@@ -39,15 +41,15 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
         )
     if (out / "model").is_dir():
         raise FileExistsError(f"the run in {out} has finished; its model is {out / 'model'}")
-    then = (out / "config.toml").read_text(encoding="utf-8").splitlines()
-    now = config.to_toml().splitlines()
+    then = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))
+    now = tomllib.loads(config.to_toml())
     changed = [
-        f"{a} (then: {b})" for a, b in zip(now, then, strict=False) if a != b and not a.startswith("out =")
+        f"{name} = {now.get(name, 'not given')} (then: {then.get(name, 'not given')})"
+        for name in now | then
+        if name != "out" and now.get(name) != then.get(name)
     ]
-    if changed or len(then) != len(now):
-        raise ValueError(
-            f"{out} holds a run with another configuration: {'; '.join(changed) or 'other options'}"
-        )
+    if changed:
+        raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed)}")
     return latest_checkpoint(out)
 
 

@@ -12,7 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from cacr._files import write_text_whole
 
 Progress = Callable[[int, dict[str, float]], None]
-"""Called with the steps done and the latest logged numbers."""
+"""Called after each step with the steps done and the latest losses; after a measurement on the dev split with both."""
 DEV = "eval_"
 """Before the names of what was measured on the dev split."""
 
@@ -54,12 +54,15 @@ class Metrics(TrainerCallback):
     ) -> None:
         """Write a line of losses, or of a measurement on the dev split."""
         numbers = {name: value for name, value in (logs or {}).items() if isinstance(value, float)}
-        if "loss" not in numbers and not any(name.startswith(DEV) for name in numbers):
+        measured = any(name.startswith(DEV) for name in numbers)
+        if "loss" not in numbers and not measured:
             return
-        self.latest = self.latest | numbers
+        self.latest = self.latest if measured else numbers
         if state.is_world_process_zero:
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": state.global_step} | numbers) + "\n")
+        if measured:
+            self.progress(state.global_step, self.latest | numbers)
 
 
 def _step(line: str) -> float:

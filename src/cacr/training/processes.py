@@ -14,10 +14,8 @@ import torch.distributed as dist
 
 T = TypeVar("T")
 
-LOST = (
-    "another process of this run was lost, so this one stops. The run folder is whole: start the same command again "
-    "with --resume"
-)
+AGAIN = "If the run had begun, its folder is whole: start the same command again with --resume"
+LOST = f"the connection to another process of this run broke. {AGAIN}"
 _SIGNS = (
     "connection closed",
     "connection reset",
@@ -70,6 +68,7 @@ def on_main(work: Callable[[], T]) -> T:
             outcome[1] = error
     dist.broadcast_object_list(outcome)
     if outcome[1] is not None:
+        outcome[1].said_elsewhere = rank() != 0
         raise outcome[1]
     return outcome[0]
 
@@ -117,11 +116,12 @@ def losing_none() -> Iterator[None]:
     except RuntimeError as error:
         if not any(sign in str(error).lower() for sign in _SIGNS):
             raise
-        raise ConnectionError(LOST) from error
+        first = str(error).splitlines()[0]
+        raise ConnectionError(f"{LOST} ({first})") from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def _told_to_stop(number: int, frame: Any) -> None:
-    print(f"process {rank()}: {LOST}", file=sys.stderr, flush=True)
+    print(f"process {rank()} was told to stop. {AGAIN}", file=sys.stderr, flush=True)
     os._exit(128 + number)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -55,9 +57,10 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
         model, processor = starting_model(config, pairs)
         check_fits(model, pairs, config)
         freeze(model, config.freeze_layers)
-        if not resume:
-            on_main(lambda: make_run_folder(config))
         with _held(config.out):
+            on_main(lambda: check_run_folder(config, resume))  # nobody else began meanwhile
+            if not resume:
+                on_main(lambda: make_run_folder(config))
             return _train(config, checkpoint, pairs, dev, model, processor, progress)
 
 
@@ -93,6 +96,8 @@ def _train(
         torch.manual_seed(config.seed + rank())  # each process its own dropout
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    for tracker in {"wandb", "trackio"} & set(config.trackers):
+        import_module(tracker).finish()  # the next run of this process is another one
 
     def save(folder: Path) -> None:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, state_dict=weights)
@@ -114,12 +119,25 @@ def open_data(config: TrainConfig, dev: bool = False) -> CaptionSet:
 
 
 def check_processes(config: TrainConfig) -> None:
-    """See that the processes can share a batch.
+    """See that the processes can share a batch, and that the machine can do what is asked, before anything is made.
 
     Raises:
-        ValueError: They cannot, or there is nothing to share.
+        ImportError: A tracker is not installed.
+        ValueError: They cannot, or there is nothing to share; fp16 without a GPU.
     """
-    processes = world_size()
+    processes, gpus = world_size(), torch.cuda.device_count()
+    if processes == 1 and gpus > 1:
+        raise ValueError(
+            f"{gpus} GPUs and one process: start one process per GPU with torchrun --nproc-per-node {gpus} -m "
+            "cacr train …, or show one with CUDA_VISIBLE_DEVICES=0"
+        )
+    if config.precision == "fp16" and not gpus:
+        raise ValueError('precision is "fp16", which needs a GPU; give bf16 or fp32 (--precision fp32)')
+    for tracker in config.trackers:
+        if find_spec(tracker) is None:
+            raise ImportError(
+                f"{tracker} is not installed: pip install {tracker}, or leave it out of --track"
+            )
     if config.batch % processes:
         raise ValueError(
             f"batch is {config.batch}, and {processes} processes share it; give a multiple of {processes}, or start "
@@ -151,7 +169,7 @@ def arguments(config: TrainConfig) -> TrainingArguments:
         eval_steps=config.save_every,
         save_strategy="steps",
         save_steps=config.save_every,
-        save_total_limit=2,
+        save_total_limit=3,  # the best, the newest whole one, and the one being written
         load_best_model_at_end=config.dev,
         metric_for_best_model=f"{DEV}recall" if config.dev else None,
         greater_is_better=True if config.dev else None,
@@ -173,12 +191,18 @@ def arguments(config: TrainConfig) -> TrainingArguments:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """The run folder, held by the main process."""
+    """The run folder, made if it is not there and held by the main process."""
     with ExitStack() as stack:
-        on_main(lambda: stack.enter_context(working_in(folder)))
+
+        def hold() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(working_in(folder))
+
+        on_main(hold)
         yield
 
 
 def clear_checkpoints(run: Path) -> None:
-    """Delete what is only needed to resume."""
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    """Delete what is only needed to resume; logs of trackers stay."""
+    for folder in (run / "checkpoints").glob("checkpoint-*"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -55,11 +55,6 @@ class RetrievalTrainer(PartsInLog, Trainer):
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
-        if self.args.n_gpu > 1:
-            raise ValueError(
-                f"{self.args.n_gpu} GPUs in one process: start one process per GPU with torchrun --nproc-per-node "
-                f"{self.args.n_gpu} -m cacr train …, or show one with CUDA_VISIBLE_DEVICES=0"
-            )
         self.recipe, self.processor, self.dev = recipe, processor, dev
         self._true = torch.empty(0, dtype=torch.long)
         self.regularizer = self._attach()

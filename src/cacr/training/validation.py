@@ -13,7 +13,7 @@ from torch import Tensor
 from cacr.data import CaptionSet
 from cacr.data.pairs import captions_of_images
 from cacr.data.ranks import ranks
-from cacr.models.pairs import EncodedPairs
+from cacr.models.processing import RegionProcessor
 from cacr.training.processes import gathered, rank, world_size
 
 KS = (1, 5, 10)
@@ -32,7 +32,7 @@ def first_pictures(pairs: CaptionSet, most: int | None) -> tuple[list[int], list
 
 def retrieval_scores(
     score: Callable[[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor], Tensor],
-    processor: object,
+    processor: RegionProcessor,
     pairs: CaptionSet,
     most: int | None = None,
 ) -> dict[str, float]:
@@ -50,19 +50,17 @@ def retrieval_scores(
     """
     images, captions, owners = first_pictures(pairs, most)
     own = images[rank() :: world_size()]
+    text = processor.encode_text([pairs.captions[c] for c in captions])
+    most_of_a_share = -(-len(images) // world_size())
     columns = []
-    for start in range(0, len(own), AT_ONCE):
+    for start in range(0, most_of_a_share, AT_ONCE):  # as often in every process: they may share the model
         some = own[start : start + AT_ONCE]
-        encoded = EncodedPairs(
-            processor,  # type: ignore[arg-type]
-            [pairs.captions[c] for c in captions],
-            [pairs.picture(i).regions for i in some],
-        )
-        rows = torch.arange(len(captions)).repeat(len(some))
-        places = torch.arange(len(some)).repeat_interleave(len(captions))
-        columns.append(score(encoded.text, encoded.regions, rows, places).view(len(some), len(captions)))
-    found = gathered(torch.cat(columns) if columns else torch.empty(0, len(captions)))
-    match = found[_order(len(images))].T
+        regions = processor.encode_regions([pairs.picture(i).regions for i in some or images[:1]])
+        count = len(some) or 1
+        rows = torch.arange(len(captions)).repeat(count)
+        places = torch.arange(count).repeat_interleave(len(captions))
+        columns.append(score(text, regions, rows, places).view(count, len(captions))[: len(some)])
+    match = gathered(torch.cat(columns))[_order(len(images))].T
     return recalls(match, owners)
 
 

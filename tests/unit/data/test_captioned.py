@@ -11,7 +11,7 @@ from PIL import Image
 
 from cacr.data import CaptionedPictures, open_captions
 from cacr.data.entries import Entry
-from cacr.data.pairs import open_image
+from cacr.regions.picture_files import open_image
 
 
 @pytest.fixture

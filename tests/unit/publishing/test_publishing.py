@@ -1,12 +1,12 @@
 """A model goes to the hub with a card that says what it is; what is there already is kept."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-from cacr.benchmarks import BENCHMARKS
 from cacr.publishing import model_card, publish
 from cacr.publishing.card import MADE
 
@@ -18,7 +18,11 @@ class Hub:
         self.folder, self.files = folder, dict(existing or {})
         self.made = bool(existing)
 
+    def whoami(self):
+        return {"name": "me"}
+
     def repo_exists(self, repo):
+        assert repo == "me/m"
         return self.made
 
     def create_repo(self, repo, private, exist_ok):
@@ -26,6 +30,7 @@ class Hub:
         return f"https://hub/{repo}"
 
     def upload_folder(self, repo_id, folder_path, ignore_patterns):
+        assert repo_id == "me/m"
         names = [f.relative_to(folder_path).as_posix() for f in folder_path.rglob("*") if f.is_file()]
         kept = [n for n in names if not n.startswith(".") and n not in ignore_patterns]
         self.files |= {name: (folder_path / name).read_bytes() for name in kept}
@@ -45,15 +50,18 @@ class Hub:
 @pytest.fixture
 def model(tmp_path):
     folder = tmp_path / "run" / "model"
-    (folder / "evaluation-scenes").mkdir(parents=True)
-    (tmp_path / "run" / "config.toml").write_text('loss = "cacr"\nseed = 42\n')
+    for name in ("evaluation-scenes", "evaluation-dev"):
+        (folder / name).mkdir(parents=True)
+    (tmp_path / "run" / "config.toml").write_text('out = "/home/me/run"\nloss = "cacr"\nseed = 42\n')
     (folder / "config.json").write_text('{"model_type": "uniter"}')
     (folder / "model.safetensors").write_bytes(b"weights")
     rng = np.random.default_rng(0)
-    with (folder / "evaluation-scenes" / "scenes.jsonl").open("w") as file:
-        for i in range(20):
-            record = {"example": f"e{i}", "tag": "left", "match": rng.random((2, 2)).tolist()}
-            file.write(json.dumps(record) + "\n")
+    for name, options in (("evaluation-scenes", {}), ("evaluation-dev", {"seed": "2", "n": "20"})):
+        (folder / name / "scenes.json").write_text(json.dumps({"options": options}))
+        with (folder / name / "scenes.jsonl").open("w") as file:
+            for i in range(20):
+                record = {"example": f"e{i}", "tag": "left", "match": rng.random((2, 2)).tolist()}
+                file.write(json.dumps(record) + "\n")
     return folder
 
 
@@ -61,19 +69,19 @@ def test_the_card_holds_recipe_scores_with_intervals_and_citation(model):
     card = model_card(model, "me/my-model")
     assert 'loss = "cacr"' in card
     assert "2212.10549" in card
-    rows = [line for line in card.splitlines() if line.startswith("| scenes | relation | group |")]
-    assert len(rows) == 1
-    assert "| 20 | 16.7 |" in rows[0]
-    assert "[" in rows[0]
-    assert "scenes" in BENCHMARKS
+    rows = [line for line in card.splitlines() if "| relation | group |" in line]
+    assert [row.split(" | ")[1] for row in rows] == ["seed 2, n 20", "all of it"]
+    assert all("| 20 | 16.7 |" in row and "[" in row for row in rows)
+    assert 'out = "run"' in card
+    assert "/home/me" not in card  # where it lay is nobody's business
     parsed = ModelCard(card).data
     assert parsed.library_name == "cacr"
     assert any(r.metric_name == "group, relation" for r in parsed.eval_results)
 
 
 def test_a_model_that_was_not_measured_says_so(model):
-    (model / "evaluation-scenes" / "scenes.jsonl").unlink()
-    (model / "evaluation-scenes").rmdir()
+    for name in ("evaluation-scenes", "evaluation-dev"):
+        shutil.rmtree(model / name)
     assert "Not measured yet" in model_card(model, "me/my-model")
 
 
@@ -105,6 +113,19 @@ def test_a_card_in_the_folder_is_the_users(model, tmp_path):
     hub = Hub(tmp_path)
     publish(model, "me/m", api=hub)
     assert hub.files["README.md"] == b"my own words"
+
+
+def test_a_bare_name_is_the_users_own(model, tmp_path):
+    assert publish(model, "m", api=Hub(tmp_path)) == "https://hub/me/m"
+
+
+def test_a_broken_connection_is_a_sentence(model, tmp_path):
+    class Lost(Hub):
+        def create_repo(self, repo, private, exist_ok):
+            raise RuntimeError("no route")
+
+    with pytest.raises(ConnectionError, match="the hub did not take me/m: no route"):
+        publish(model, "me/m", api=Lost(tmp_path))
 
 
 def test_no_connection_is_a_sentence(model, monkeypatch):

@@ -1,9 +1,11 @@
 """Collecting features: nothing is done twice, nothing is lost, what cannot be read is listed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,12 +126,72 @@ def test_two_workers_share_the_pictures_and_give_the_same_file(album, tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_folder_of_files_needs_no_copy(album, tmp_path):
+def test_a_name_without_an_ending_becomes_a_folder_of_files(album, tmp_path, monkeypatch):
+    monkeypatch.setattr("cacr.regions.collecting.SHARD", 3)
     pictures, out = find_pictures([album]), tmp_path / "features"
     collect(pictures, new_detector(), out, dtype=torch.float16)
     finish(pictures, out)
+    store = open_features(out)
+    assert list(store) == [name for name in pictures if name != "2b.jpg"]
+    assert len(list(out.iterdir())) == 3
+
+
+def test_pictures_of_an_earlier_start_that_are_asked_for_no_more_are_left_out(album, tmp_path):
+    for out in (tmp_path / "features", tmp_path / "f.safetensors"):
+        first = new_detector()
+        first.stop_after = 4
+        with pytest.raises(KeyboardInterrupt):
+            collect(find_pictures([album]), first, out, seconds=0)
+        few = {name: file for name, file in find_pictures([album]).items() if name.startswith("inner")}
+        collect(few, new_detector(), out)
+        assert finish(few, out).found == 2
+        assert list(open_features(out)) == ["inner/5.png", "inner/6.png"]
+
+
+def test_another_number_of_workers_may_go_on(album, tmp_path):
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    first = new_detector()
+    first.stop_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        collect(pictures, first, out, worker=1, workers=3, seconds=0)
+    again = new_detector()
+    collect(pictures, again, out)
+    finish(pictures, out)
+    assert again.seen == 5
     assert len(open_features(out)) == 7
-    assert {file.suffix for file in out.iterdir()} == {".safetensors"}
+
+
+def test_a_kill_after_the_file_was_written_leaves_it_and_is_cleaned_up(album, tmp_path):
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    collect(pictures, new_detector(), out)
+    left = tmp_path / "left"
+    shutil.copytree(parts_folder(out), left)
+    finish(pictures, out)
+    left.rename(parts_folder(out))  # as if the last step had not been reached
+    before, detector = out.read_bytes(), new_detector()
+    collect(pictures, detector, out)
+    assert finish(pictures, out).found == 7
+    assert detector.seen == 0
+    assert out.read_bytes() == before
+    assert not parts_folder(out).exists()
+
+
+def test_a_picture_too_narrow_or_too_large_for_the_memory_is_listed(album, tmp_path):
+    Image.new("RGB", (900, 3)).save(album / "narrow.png")
+
+    class Small(Counting):
+        def detect(self, pictures, pad=False):
+            if len(pictures) > 1 or pictures[0].size == (48, 60):
+                raise torch.OutOfMemoryError("out of memory")
+            return super().detect(pictures, pad)
+
+    torch.manual_seed(0)
+    pictures, out = find_pictures([album]), tmp_path / "f.safetensors"
+    collect(pictures, Small.new(SMALL, width=4), out, batch=3)
+    skipped = finish(pictures, out).skipped
+    assert "too narrow" in skipped["narrow.png"]
+    assert skipped["0.png"] == "out of memory"
+    assert list(open_features(out)) == ["1.png", "3.png", "inner/5.png"]
 
 
 def test_another_detector_cannot_go_on_with_the_parts(album, tmp_path):
@@ -140,6 +202,10 @@ def test_another_detector_cannot_go_on_with_the_parts(album, tmp_path):
         collect(pictures, first, out, seconds=0)
     with pytest.raises(ValueError, match="holds regions from another run"):
         collect(pictures, new_detector(seed=1), out)
+    same_weights = new_detector()
+    same_weights.config = replace(SMALL, proposal_nms=0.6)
+    with pytest.raises(ValueError, match="holds regions from another run"):
+        collect(pictures, same_weights, out)
 
 
 def test_an_existing_file_is_kept(album, tmp_path):

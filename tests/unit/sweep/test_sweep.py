@@ -18,7 +18,7 @@ HERE = Path(__file__)
 CONFIG = TrainConfig(
     model="new",
     scenes=12,
-    steps=4,
+    steps=6,
     batch=2,
     candidates=5,
     negatives=3,
@@ -32,7 +32,7 @@ CONFIG = TrainConfig(
     dev_pictures=6,
 )
 PLAN = SweepPlan(
-    {"loss": ["none", "cacr"], "lr": {"low": 1e-4, "high": 1e-2, "log": True}}, trials=3, warm_up=2
+    {"loss": ["none", "cacr"], "lr": {"low": 1e-4, "high": 1e-2, "log": True}}, trials=4, warm_up=1
 )
 
 
@@ -48,7 +48,7 @@ def whole(tmp_path_factory):
 
 def test_every_trial_is_a_run_with_its_own_options(whole):
     config, trials = whole
-    assert sorted(t.number for t in trials) == [0, 1, 2]
+    assert sorted(t.number for t in trials) == [0, 1, 2, 3]
     for t in trials:
         own = TrainConfig.from_toml(config.out / f"trial-{t.number:04d}" / "config.toml")
         assert (own.loss, own.lr) == (t.options["loss"], pytest.approx(t.options["lr"]))
@@ -56,6 +56,22 @@ def test_every_trial_is_a_run_with_its_own_options(whole):
         assert t.n == 6
     listed = [json.loads(line) for line in (config.out / "trials.jsonl").read_text().splitlines()]
     assert {row["number"]: row["value"] for row in listed} == {t.number: t.value for t in trials}
+
+
+def test_a_run_below_the_others_is_stopped_at_its_own_measurement(tmp_path):
+    config = replace(
+        CONFIG, out=tmp_path / "pruned", model="scenes-start", hidden=128, dev_pictures=30, steps=4
+    )
+    plan = SweepPlan(
+        {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}, trials=6, warm_up=1
+    )  # much of it ruins the model
+    trials = sweep(config, plan)
+    pruned = [t for t in trials if t.state == "pruned"]
+    assert pruned
+    assert min(t.value for t in trials if t.state == "complete") > min(t.value for t in pruned)
+    lines = (config.out / f"trial-{pruned[0].number:04d}" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 2  # at once, not a measurement later
+    assert pruned[0].value == json.loads(lines[-1])["eval_recall"]
 
 
 def test_the_best_is_the_one_with_the_highest_recall_of_its_metrics(whole):
@@ -75,8 +91,8 @@ def test_a_killed_search_ends_like_one_never_killed(whole, tmp_path):
     out = tmp_path / "killed"
     died = subprocess.run([sys.executable, str(HERE), str(out)], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
-    assert (out / "trial-0001" / "config.toml").is_file()
-    assert not (out / "trial-0001" / "model").exists()
+    assert (out / "trial-0002" / "config.toml").is_file()
+    assert not (out / "trial-0002" / "model").exists()
     again = sweep(replace(CONFIG, out=out), PLAN, resume=True)
     assert seen(again) == seen(trials)
 
@@ -123,6 +139,12 @@ def test_a_benchmark_on_the_dev_album_can_be_the_objective(tmp_path):
         ),
         ({"objective": "group"}, 'expected "recall", or BENCHMARK/GROUP/METRIC'),
         ({"trials": 0}, "trials is 0"),
+        (
+            {"space": {"candidates": {"low": 3.0, "high": 4.0}}},
+            "an end of candidates is 3.0; expected .* int",
+        ),
+        ({"space": {"lr": ["a"]}}, "a choice of lr is 'a'; expected .* float"),
+        ({"space": {"steps": [1, 2]}}, "unknown option 'steps'"),
     ],
 )
 def test_a_mistake_in_the_plan_is_named(change, message):
@@ -153,7 +175,7 @@ def test_a_recipe_without_a_plan_is_named(tmp_path):
 
 
 def die(trial, step, numbers):
-    if (trial, step) == (1, 3):
+    if (trial, step) == (2, 3):  # after the warm-up, past a measurement
         os.kill(os.getpid(), signal.SIGKILL)
 
 

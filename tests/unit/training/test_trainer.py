@@ -165,7 +165,7 @@ def test_another_configuration_is_not_resumed(config, monkeypatch):
         kill_at(patch, 3)
         with pytest.raises(Killed):
             train(config)
-    with pytest.raises(ValueError, match=r"another configuration: lr = 0\.01 \(then: lr = 0\.0005\)"):
+    with pytest.raises(ValueError, match=r"another configuration: lr = 0\.01 \(then: 0\.0005\)"):
         train(replace(config, lr=0.01), resume=True)
 
 

@@ -176,6 +176,10 @@ class BottomUpDetector(nn.Module):
         """Precision of the weights."""
         return self.backbone.stem.conv1.weight.dtype
 
+    def settings(self) -> str:
+        """All settings that the regions depend on."""
+        return repr(self.config)
+
     def describe(self) -> str:
         """One line for records."""
         c = self.config

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from cacr._weights import read_weights
 from cacr.regions.detector.configuration import DetectorConfig
 
 WEIGHTS = ("model.safetensors", "weights.safetensors", "pytorch_model.bin")
@@ -85,24 +82,7 @@ def weight_sizes(state: Mapping[str, Tensor], where: str) -> dict[str, int]:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        state = (
-            load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        )
-    except (
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        OSError,
-        ValueError,
-        KeyError,
-    ) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({first}). It may be cut off, or hold more than tensors, which is "
-            "never unpickled here; download it again"
-        ) from error
+    state = read_weights(path)
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -17,6 +17,9 @@ from torch.nn import functional as F
 
 from cacr.regions.detector.configuration import DetectorConfig
 
+SHORTEST = 32
+"""Pixels of a scaled side that leave two cells of the feature map."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -66,6 +69,11 @@ def prepare(bgr: Tensor, config: DetectorConfig) -> Tensor:
         raise ValueError(f"a picture has shape {tuple(bgr.shape)}; expected [height, width, 3]")
     image = bgr.permute(2, 0, 1)[None].float()
     size = scaled_size(bgr.shape[0], bgr.shape[1], config)
+    if min(size) < SHORTEST:
+        raise ValueError(
+            f"a picture of {bgr.shape[1]} x {bgr.shape[0]} pixels is too narrow: scaled to {size[1]} x {size[0]}, and "
+            f"at least {SHORTEST} on each side are needed"
+        )
     image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)[
         0
     ]  # no antialias, as in training

@@ -89,6 +89,10 @@ class TransformersDetector:
         self.model.to(device)
         return self
 
+    def settings(self) -> str:
+        """All settings that the regions depend on."""
+        return f"{self.max_regions} {self.processor.to_json_string()}"
+
     def describe(self) -> str:
         """One line for records."""
         return f"{type(self.model).__name__}, {self.width} numbers a region, {self.max_regions} regions"
