@@ -18,7 +18,8 @@ from cacr._files import working_in, write_text_whole
 from cacr.sweep.plan import RECALL, SweepPlan
 from cacr.training.config import TrainConfig
 from cacr.training.metrics import DEV
-from cacr.training.run import clear_checkpoints, train
+from cacr.training.run import check_processes, clear_checkpoints, open_data, train
+from cacr.training.start import starting_model
 
 logger = logging.getLogger(__name__)
 STUDY = "sweep"
@@ -91,6 +92,8 @@ def sweep(
         raise FileNotFoundError(
             f"no search to resume in {out}: it has no sweep.json. Start it without --resume"
         )
+    check_processes(config)
+    starting_model(config, open_data(config))  # what is missing is said before there is a folder
     out.mkdir(parents=True, exist_ok=True)
     with working_in(out):
         _keep_plan(out / "sweep.json", config, plan)

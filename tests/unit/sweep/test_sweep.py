@@ -152,6 +152,14 @@ def test_a_mistake_in_the_plan_is_named(change, message):
         replace(PLAN, **change)
 
 
+def test_what_is_missing_is_said_before_there_is_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no model folder nowhere"):
+        sweep(replace(CONFIG, out=tmp_path / "a", model="nowhere"), PLAN)
+    with pytest.raises(FileNotFoundError, match="no captions at nothing"):
+        sweep(replace(CONFIG, out=tmp_path / "a", data="nothing.json", split="train"), PLAN)
+    assert not (tmp_path / "a").exists()
+
+
 def test_an_objective_that_cannot_be_measured_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no dev_split is given"):
         sweep(replace(CONFIG, out=tmp_path / "a", dev_split=None), PLAN)
