@@ -14,6 +14,7 @@ from typing import Any
 
 from cacr._files import write_text_whole
 from cacr.training.config import TrainConfig
+from cacr.training.processes import world_size
 from cacr.training.trainer import COMPLETE
 
 _PACKAGES = ("cacr", "torch", "transformers", "accelerate", "numpy", "pillow")
@@ -77,6 +78,7 @@ def environment() -> dict[str, Any]:
         "packages": {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "processors": os.cpu_count(),
+        "processes": world_size(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "git": _git_commit(),

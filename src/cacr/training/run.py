@@ -177,7 +177,7 @@ def arguments(config: TrainConfig) -> TrainingArguments:
         seed=config.seed,
         bf16=config.precision == "bf16",
         fp16=config.precision == "fp16",
-        use_cpu=several and not torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available() and (several or not torch.accelerator.is_available()),
         ddp_find_unused_parameters=False if several else None,
         fsdp=True if config.shard else None,  # type: ignore[arg-type]
         dataloader_num_workers=config.readers,

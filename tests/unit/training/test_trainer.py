@@ -72,6 +72,16 @@ def test_every_loss_trains(config, loss):
     assert ("vision" in line) == (loss != "none")
 
 
+def test_half_precision_trains(config):
+    train(replace(config, precision="bf16", steps=2))
+    lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(value) for value in lines[-1].values())
+    assert all(value.dtype == torch.float32 for value in weights(config.out).values())  # autocast alone
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match='precision is "fp16", which needs a GPU'):
+            train(replace(config, precision="fp16"))
+
+
 def test_the_attention_loss_changes_what_is_learned(config, tmp_path):
     train(config)
     without = replace(config, loss="none", out=tmp_path / "without")
