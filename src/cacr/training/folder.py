@@ -30,8 +30,7 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
     """
     out = config.out
     if not resume:
-        begun = {"environment.json", "README.md", ".lock"}  # of a run that was killed before it was one
-        if out.exists() and any(f.name not in begun and f.suffix != ".part" for f in out.iterdir()):
+        if out.exists() and not _barely_begun({file.name for file in out.iterdir()}):
             raise FileExistsError(
                 f"{out} exists and is not overwritten. Go on with it by --resume, or name another folder with --out"
             )
@@ -52,6 +51,12 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
     if changed:
         raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed)}")
     return latest_checkpoint(out)
+
+
+def _barely_begun(names: set[str]) -> bool:
+    """Whether a folder is empty, or what a run left that was killed before it had its config.toml."""
+    names = {name for name in names if name != ".lock" and not name.endswith(".part")}
+    return not names or ("environment.json" in names and names <= {"environment.json", "README.md"})
 
 
 def make_run_folder(config: TrainConfig) -> None:

@@ -72,6 +72,17 @@ def test_every_loss_trains(config, loss):
     assert ("vision" in line) == (loss != "none")
 
 
+def test_a_run_killed_before_it_began_may_begin_again_but_a_folder_of_ones_own_is_kept(config):
+    config.out.mkdir()
+    (config.out / "README.md").write_text("mine")
+    with pytest.raises(FileExistsError, match="is not overwritten"):
+        train(replace(config, steps=1))
+    assert (config.out / "README.md").read_text() == "mine"
+    (config.out / "environment.json").write_text("{}")  # what a run writes first
+    train(replace(config, steps=1))
+    assert (config.out / "model").is_dir()
+
+
 def test_half_precision_trains(config):
     train(replace(config, precision="bf16", steps=2))
     lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
