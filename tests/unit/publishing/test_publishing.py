@@ -75,7 +75,7 @@ def test_the_card_holds_recipe_scores_with_intervals_and_citation(model):
     assert 'out = "run"' in card
     assert "/home/me" not in card  # where it lay is nobody's business
     parsed = ModelCard(card).data
-    assert parsed.library_name == "cacr"
+    assert parsed.to_dict()["library_name"] == "cacr"
     assert any(r.metric_name == "group, relation" for r in parsed.eval_results)
 
 
