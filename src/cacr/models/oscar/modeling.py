@@ -7,29 +7,20 @@ Papers: arXiv:2004.06165, arXiv:2101.00529. Source: github.com/microsoft/Oscar, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.bert.modeling_bert import (
-    BertEncoder,
-    BertLayer,
-    BertLMPredictionHead,
-    BertPooler,
-    BertSelfAttention,
-)
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.models.bert.modeling_bert import BertLMPredictionHead
+from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from cacr.models.embeddings import TextEmbeddings
 from cacr.models.oscar.configuration import OscarConfig
-from cacr.models.sequence import text_and_regions
+from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 
 
 class OscarRegionEmbeddings(nn.Module):
@@ -56,19 +47,13 @@ class OscarRegionEmbeddings(nn.Module):
         return self.dropout(self.layer_norm(self.linear(features)))
 
 
-class OscarPreTrainedModel(PreTrainedModel):
-    """What all OSCAR models share: initialization, attention kernels, recording."""
+class OscarPreTrainedModel(SingleStreamPreTrainedModel):
+    """What all OSCAR models share."""
 
     config_class = OscarConfig
     config: OscarConfig
     base_model_prefix = "oscar"
-    main_input_name = "input_ids"
-    input_modalities = ["image", "text"]  # noqa: RUF012
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # losses are means over the batch
-    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
     _no_split_modules = ["BertLayer", "TextEmbeddings", "OscarRegionEmbeddings"]  # noqa: RUF012
-    _can_record_outputs = {"hidden_states": BertLayer, "attentions": BertSelfAttention}  # noqa: RUF012
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -77,22 +62,13 @@ class OscarPreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
 
 
-class OscarModel(OscarPreTrainedModel):
+class OscarModel(SingleStream, OscarPreTrainedModel):
     """The encoder: hidden states of words, tags and regions, and a pooled [CLS]."""
 
     def __init__(self, config: OscarConfig, add_pooling_layer: bool = True):
         super().__init__(config)
-        self.embeddings = TextEmbeddings(config)
-        self.region_embeddings = OscarRegionEmbeddings(config)
-        self.encoder = BertEncoder(config)
-        self.pooler = BertPooler(config) if add_pooling_layer else None
+        self.build(OscarRegionEmbeddings, add_pooling_layer)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        self.embeddings.word_embeddings = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -130,21 +106,7 @@ class OscarModel(OscarPreTrainedModel):
             text = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
         if region_features is not None:
             regions = self.region_embeddings(region_features, region_positions)
-        x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask)
-        hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
-        pooled = None if self.pooler is None else self.pooler(hidden)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
-
-
-@dataclass
-class OscarRetrievalOutput(ModelOutput):
-    """``rank_scores`` [batch, 1]: the match; ``itm_logits`` [batch, num_labels]: class 1 is a match."""
-
-    loss: Tensor | None = None
-    rank_scores: Tensor | None = None
-    itm_logits: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
+        return self.encode(text, regions, attention_mask, region_mask, **kwargs)
 
 
 class OscarForImageTextRetrieval(OscarPreTrainedModel):
@@ -172,7 +134,7 @@ class OscarForImageTextRetrieval(OscarPreTrainedModel):
         position_ids: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
-    ) -> OscarRetrievalOutput:
+    ) -> RetrievalOutput:
         """Match scores of pairs; arguments as in `OscarModel.forward`.
 
         ``labels`` [batch], 1 for a match and 0 otherwise, gives ``loss``: cross-entropy of ``itm_logits``, or the
@@ -194,7 +156,7 @@ class OscarForImageTextRetrieval(OscarPreTrainedModel):
         if labels is not None:
             loss = F.mse_loss(logits[:, 0].float(), labels.float()) if single else None
             loss = F.cross_entropy(logits.float(), labels) if loss is None else loss
-        return OscarRetrievalOutput(
+        return RetrievalOutput(
             loss=loss,
             rank_scores=logits if single else logits[:, 1:] - logits[:, :1],
             itm_logits=logits,

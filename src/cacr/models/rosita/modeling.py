@@ -9,21 +9,17 @@ Paper: arXiv:2108.07073. Source: github.com/MILVLG/rosita, rosita/modeling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.bert.modeling_bert import BertEncoder, BertLayer, BertPooler, BertSelfAttention
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from cacr.models.embeddings import TextEmbeddings
 from cacr.models.rosita.configuration import RositaConfig
-from cacr.models.sequence import text_and_regions
+from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 
 
 class RositaRegionEmbeddings(nn.Module):
@@ -41,37 +37,22 @@ class RositaRegionEmbeddings(nn.Module):
         return self.dropout(self.layer_norm(self.feature_linear(features) + self.position_linear(positions)))
 
 
-class RositaPreTrainedModel(PreTrainedModel):
-    """What all ROSITA models share: initialization, attention kernels, recording."""
+class RositaPreTrainedModel(SingleStreamPreTrainedModel):
+    """What all ROSITA models share."""
 
     config_class = RositaConfig
     config: RositaConfig
     base_model_prefix = "rosita"
-    main_input_name = "input_ids"
-    input_modalities = ["image", "text"]  # noqa: RUF012
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # losses are means over the batch
-    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
     _no_split_modules = ["BertLayer", "TextEmbeddings", "RositaRegionEmbeddings"]  # noqa: RUF012
-    _can_record_outputs = {"hidden_states": BertLayer, "attentions": BertSelfAttention}  # noqa: RUF012
 
 
-class RositaModel(RositaPreTrainedModel):
+class RositaModel(SingleStream, RositaPreTrainedModel):
     """The encoder: hidden states of words and regions, and a pooled [CLS]."""
 
     def __init__(self, config: RositaConfig, add_pooling_layer: bool = True):
         super().__init__(config)
-        self.embeddings = TextEmbeddings(config)
-        self.region_embeddings = RositaRegionEmbeddings(config)
-        self.encoder = BertEncoder(config)
-        self.pooler = BertPooler(config) if add_pooling_layer else None
+        self.build(RositaRegionEmbeddings, add_pooling_layer)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        self.embeddings.word_embeddings = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -112,21 +93,7 @@ class RositaModel(RositaPreTrainedModel):
                     "region_features were given without region_positions [batch, region, 5]; pass both"
                 )
             regions = self.region_embeddings(region_features, region_positions)
-        x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask)
-        hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
-        pooled = None if self.pooler is None else self.pooler(hidden)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
-
-
-@dataclass
-class RositaRetrievalOutput(ModelOutput):
-    """``rank_scores`` [batch, 1]: the match; ``itm_logits`` [batch, 2]: class 1 is a match."""
-
-    loss: Tensor | None = None
-    rank_scores: Tensor | None = None
-    itm_logits: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
+        return self.encode(text, regions, attention_mask, region_mask, **kwargs)
 
 
 class RositaForImageTextRetrieval(RositaPreTrainedModel):
@@ -152,7 +119,7 @@ class RositaForImageTextRetrieval(RositaPreTrainedModel):
         position_ids: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
-    ) -> RositaRetrievalOutput:
+    ) -> RetrievalOutput:
         """Match scores of pairs; arguments as in `RositaModel.forward`.
 
         ``labels`` [batch], 1 for a match and 0 otherwise, gives ``loss``: cross-entropy of ``itm_logits``.
@@ -168,7 +135,7 @@ class RositaForImageTextRetrieval(RositaPreTrainedModel):
             **kwargs,
         )
         logits = self.itm_output(out.pooler_output)
-        return RositaRetrievalOutput(
+        return RetrievalOutput(
             loss=None if labels is None else F.cross_entropy(logits.float(), labels),
             rank_scores=logits[:, 1:] - logits[:, :1],
             itm_logits=logits,

@@ -9,28 +9,19 @@ Paper: arXiv:1909.11740. Source: github.com/ChenRocks/UNITER, model/{model,itm,p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.bert.modeling_bert import (
-    BertEncoder,
-    BertLayer,
-    BertLMPredictionHead,
-    BertPooler,
-    BertSelfAttention,
-)
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.models.bert.modeling_bert import BertLMPredictionHead
+from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from cacr.models.embeddings import TextEmbeddings
-from cacr.models.sequence import text_and_regions
+from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.heads import UniterRegionRegression
 
@@ -63,19 +54,13 @@ class UniterRegionEmbeddings(nn.Module):
         return self.dropout(self.layer_norm(x))
 
 
-class UniterPreTrainedModel(PreTrainedModel):
-    """What all UNITER models share: initialization, attention kernels, recording."""
+class UniterPreTrainedModel(SingleStreamPreTrainedModel):
+    """What all UNITER models share."""
 
     config_class = UniterConfig
     config: UniterConfig
     base_model_prefix = "uniter"
-    main_input_name = "input_ids"
-    input_modalities = ["image", "text"]  # noqa: RUF012
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # losses are means over the batch
-    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
     _no_split_modules = ["BertLayer", "TextEmbeddings", "UniterRegionEmbeddings"]  # noqa: RUF012
-    _can_record_outputs = {"hidden_states": BertLayer, "attentions": BertSelfAttention}  # noqa: RUF012
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -84,22 +69,13 @@ class UniterPreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
 
 
-class UniterModel(UniterPreTrainedModel):
+class UniterModel(SingleStream, UniterPreTrainedModel):
     """The encoder: hidden states of words and regions, and a pooled [CLS]."""
 
     def __init__(self, config: UniterConfig, add_pooling_layer: bool = True):
         super().__init__(config)
-        self.embeddings = TextEmbeddings(config)
-        self.region_embeddings = UniterRegionEmbeddings(config)
-        self.encoder = BertEncoder(config)
-        self.pooler = BertPooler(config) if add_pooling_layer else None
+        self.build(UniterRegionEmbeddings, add_pooling_layer)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        self.embeddings.word_embeddings = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -150,21 +126,7 @@ class UniterModel(UniterPreTrainedModel):
             assert text is not None and regions is not None
             read = region_index[..., None].expand(-1, -1, text.shape[-1])
             regions = torch.cat([text, regions], 1).gather(1, read)
-        x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask)
-        hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
-        pooled = None if self.pooler is None else self.pooler(hidden)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
-
-
-@dataclass
-class UniterRetrievalOutput(ModelOutput):
-    """``rank_scores`` [batch, 1]: the match; ``itm_logits`` [batch, 2]: the pre-training head, row 1 is a match."""
-
-    loss: Tensor | None = None
-    rank_scores: Tensor | None = None
-    itm_logits: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
+        return self.encode(text, regions, attention_mask, region_mask, **kwargs)
 
 
 class UniterForImageTextRetrieval(UniterPreTrainedModel):
@@ -195,7 +157,7 @@ class UniterForImageTextRetrieval(UniterPreTrainedModel):
         region_mask: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
-    ) -> UniterRetrievalOutput:
+    ) -> RetrievalOutput:
         """Match scores of pairs; arguments as in `UniterModel.forward`.
 
         ``labels`` [batch], 1 for a match and 0 otherwise, gives ``loss``: cross-entropy of ``itm_logits``. The
@@ -210,7 +172,7 @@ class UniterForImageTextRetrieval(UniterPreTrainedModel):
             **kwargs,
         )
         itm_logits = self.itm_output(out.pooler_output)
-        return UniterRetrievalOutput(
+        return RetrievalOutput(
             loss=None if labels is None else F.cross_entropy(itm_logits.float(), labels),
             rank_scores=self.rank_output(out.pooler_output),
             itm_logits=itm_logits,
