@@ -1,31 +1,88 @@
-"""Writing so that a kill leaves the old file or the new one, and one process at a time at work in a folder."""
+"""Files appear under their final names only when they are whole; what killed writers left is cleaned up.
+
+And one process at a time is at work in a folder.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 def write_text_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with beside.open("w", encoding="utf-8") as file:
+    """Write a file beside its place and rename it, over an older one if there is."""
+    written = beside(path)
+    with written.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    written.replace(path)
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     """Fill a folder beside its place and rename it: it is either whole or not there."""
-    for leftover in folder.parent.glob(f".{folder.name}.*.part"):  # of a kill while it was written
-        shutil.rmtree(leftover, ignore_errors=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    write(beside)
-    beside.rename(folder)
+    remove_leftovers(folder.parent, folder.name)
+    written = beside(folder)
+    write(written)
+    written.rename(folder)
+
+
+def beside(path: Path, ending: str = "tmp") -> Path:
+    """A hidden name next to a file, for what is not whole yet; it says who writes."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{ending}")
+
+
+def publish(written: Path, path: Path) -> None:
+    """Give a whole file its final name, unless that is taken.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+    """
+    try:
+        os.link(written, path)
+        written.unlink()
+    except FileExistsError:
+        raise FileExistsError(
+            f"{path} exists and is not overwritten; give another name or remove it first"
+        ) from None
+    except OSError:  # a file system without links
+        written.rename(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        except OSError:  # some network file systems sync no folders
+            pass
+        finally:
+            os.close(folder)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what killed writers of this machine left beside files of a name; that of living ones stays."""
+    owner = re.compile(rf"\..*\.{re.escape(_host())}\.(\d+)\.(?:tmp|parts)")
+    for left in folder.glob(f".{name}.{_host()}.*"):
+        match = owner.fullmatch(left.name)
+        if match and not _lives(int(match[1])):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cacr._files import write_text_whole
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, chance_of
 from cacr.data import Scorer
 
@@ -52,9 +53,7 @@ def write_records(
         "environment": environment,
     }
     (out / f"{benchmark.name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    beside = path.with_suffix(".part")
-    beside.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    beside.rename(path)
+    write_text_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def read_records(folder: Path) -> dict[str, list[Record]]:

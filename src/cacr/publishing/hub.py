@@ -8,7 +8,7 @@ from typing import Any
 from cacr.publishing.card import MADE, model_card
 
 CARD = "README.md"
-LEFT_OUT = [".*", "*.part"]
+LEFT_OUT = [".*"]
 
 
 def publish(model: Path, repo: str, *, private: bool = False, update: bool = False, api: Any = None) -> str:

@@ -55,7 +55,7 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
 
 def _barely_begun(names: set[str]) -> bool:
     """Whether a folder is empty, or what a run left that was killed before it had its config.toml."""
-    names = {name for name in names if name != ".lock" and not name.endswith(".part")}
+    names = {name for name in names if name != ".lock" and not (name[0] == "." and name.endswith(".tmp"))}
     return not names or ("environment.json" in names and names <= {"environment.json", "README.md"})
 
 

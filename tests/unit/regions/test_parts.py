@@ -77,7 +77,7 @@ def test_a_killed_writers_leftover_is_removed_and_a_living_ones_is_not(tmp_path,
     killed = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    from cacr.regions.stores.publishing import beside
+    from cacr._files import beside
 
     living = beside(tmp_path / "part-1-00000.safetensors")
     dead = living.with_name(living.name.replace(f".{os.getpid()}.", f".{killed.stdout.strip()}."))

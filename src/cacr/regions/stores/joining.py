@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cacr._files import beside, publish, remove_leftovers
 from cacr.regions.stores.file import FeatureStore
 from cacr.regions.stores.layout import COLUMNS, NAME_IDS, Stream, write_tensors
-from cacr.regions.stores.publishing import beside, publish, remove_leftovers
 from cacr.regions.stores.rows import index_streams, metadata_of
 from cacr.regions.stores.shards import ShardedStore
 

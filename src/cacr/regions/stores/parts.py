@@ -10,10 +10,10 @@ from types import TracebackType
 
 import torch
 
+from cacr._files import beside, publish, remove_leftovers
 from cacr.regions.regions import Regions
 from cacr.regions.stores.file import FeatureStore
 from cacr.regions.stores.layout import write_tensors
-from cacr.regions.stores.publishing import beside, publish, remove_leftovers
 from cacr.regions.stores.rows import STORED, checked_features, fields_of, streams_of
 from cacr.regions.stores.shards import files_in
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from cacr._files import beside, remove_leftovers
 from cacr.regions.regions import Regions
 from cacr.regions.stores.joining import join_parts
 from cacr.regions.stores.parts import PartWriter
-from cacr.regions.stores.publishing import beside, remove_leftovers
 
 
 def write_features(
