@@ -54,10 +54,11 @@ def features(
         raise ValueError("give pictures, or one store of features with --convert; not both, and not neither")
     if convert is not None:
         return _convert(convert, out, dtype)
-    from cacr.regions.collecting import collect, find_pictures, finish, world
+    from cacr._processes import rank, world_size
+    from cacr.regions.collecting import collect, find_pictures, finish
 
     pictures = find_pictures(images or [])
-    worker, workers = world()
+    worker, workers = rank(), world_size()
     if workers > 1:
         from datetime import timedelta
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cacr._processes import rank
 from cacr.cli.show import bar, console
 from cacr.training import TrainConfig
 from cacr.training import train as run
-from cacr.training.processes import rank
 
 
 def train(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -261,8 +260,3 @@ def _batch(group: list[tuple[str, Image.Image]], detector: Detector) -> Iterator
         found = [str(error).splitlines()[0]]
     for (image_id, _), regions in zip(group, found, strict=True):
         yield image_id, regions
-
-
-def world() -> tuple[int, int]:
-    """This process's number and how many there are, as torchrun says; (0, 1) without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

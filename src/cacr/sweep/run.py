@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cacr._files import working_in, write_text_whole
+from cacr._processes import world_size
 from cacr.sweep.plan import RECALL, SweepPlan
 from cacr.training.config import TrainConfig
 from cacr.training.metrics import DEV
@@ -78,7 +78,7 @@ def sweep(
         ValueError: The objective cannot be measured, the plan has changed, or every trial failed.
     """
     optuna = _optuna()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if world_size() > 1:
         raise ValueError(
             "a search runs its trials one after the other in one process; start it without torchrun"
         )

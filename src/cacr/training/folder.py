@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import write_text_whole
+from cacr._processes import world_size
 from cacr.training.config import TrainConfig
-from cacr.training.processes import world_size
 from cacr.training.trainer import COMPLETE
 
 _PACKAGES = ("cacr", "torch", "transformers", "accelerate", "numpy", "pillow")

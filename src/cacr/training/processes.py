@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from cacr._processes import rank, world_size
+
 T = TypeVar("T")
 
 AGAIN = "If the run had begun, its folder is whole: start the same command again with --resume"
@@ -25,16 +27,6 @@ _SIGNS = (
     "timeout",
     "nccl",
 )
-
-
-def world_size() -> int:
-    """How many processes work on this run."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def rank() -> int:
-    """The number of this one, from 0; 0 writes."""
-    return int(os.environ.get("RANK", "0"))
 
 
 @contextmanager

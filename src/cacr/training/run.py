@@ -20,6 +20,7 @@ import torch
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
 from cacr._files import working_in, write_whole
+from cacr._processes import rank, world_size
 from cacr.data import CaptionSet, open_captions
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.models.processing import RegionProcessor
@@ -27,7 +28,7 @@ from cacr.training.config import TrainConfig
 from cacr.training.folder import check_run_folder, make_run_folder
 from cacr.training.groups import GroupCollator, GroupDataset
 from cacr.training.metrics import DEV, Metrics, Progress
-from cacr.training.processes import connected, losing_none, on_main, rank, world_size
+from cacr.training.processes import connected, losing_none, on_main
 from cacr.training.start import check_fits, freeze, freeze_unused, starting_model
 from cacr.training.trainer import RetrievalTrainer
 

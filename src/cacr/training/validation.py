@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from cacr._processes import rank, world_size
 from cacr.data import CaptionSet
 from cacr.data.pairs import captions_of_images
 from cacr.data.ranks import ranks
 from cacr.models.processing import RegionProcessor
-from cacr.training.processes import gathered, rank, world_size
+from cacr.training.processes import gathered
 
 KS = (1, 5, 10)
 AT_ONCE = 32
