@@ -1,4 +1,4 @@
-"""Which of several processes this is, as torchrun and accelerate say it. Here since collecting and training both ask."""
+"""Which of several processes this is, as torchrun and accelerate say it; collecting and training both ask."""
 
 from __future__ import annotations
 
