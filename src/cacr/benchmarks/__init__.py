@@ -4,7 +4,7 @@ Add a benchmark: one file with its ``Benchmark``, one line here, one test file.
 """
 
 from cacr.benchmarks import retrieval, winoground
-from cacr.benchmarks.benchmark import Benchmark, Row, chance_of, clusters_of, table
+from cacr.benchmarks.benchmark import Benchmark, Options, Row, chance_of, clusters_of, table
 from cacr.benchmarks.retrieval import RETRIEVAL, SCENES_RETRIEVAL
 from cacr.benchmarks.scenes import SCENES
 from cacr.benchmarks.statistics import Estimate, crossed, paired_difference, proportion
@@ -16,6 +16,7 @@ __all__ = [
     "BENCHMARKS",
     "Benchmark",
     "Estimate",
+    "Options",
     "Row",
     "chance_of",
     "clusters_of",

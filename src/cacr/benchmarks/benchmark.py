@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from cacr.benchmarks.statistics import Estimate, proportion
 from cacr.data import Scorer
+from cacr.data.library import Missing
 
 Record = dict[str, Any]
 """One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""
+Outcomes = dict[str, np.ndarray]
+"""Metric -> whether each record is right."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +24,72 @@ class Options:
     """What a benchmark may be told."""
 
     data: Path | None = None
-    """Folder of the benchmark's files, where it is not embedded."""
+    """Folder of the benchmark's files, or a folder that has one under the benchmark's name; where not embedded."""
     features: Path | None = None
     """Region features for the pictures."""
+    images: tuple[Path, ...] = ()
+    """Folders of the pictures; the benchmark's own folder if it lies beside its files."""
+    detector: Any = None
+    """Finds the regions of pictures that have pixels alone: an object with ``detect([picture])``."""
+    missing: Missing = "refuse"
+    """What to do with examples whose pictures are not there: "refuse", or "skip" and say so in the record."""
     split: str | None = None
-    """Only this part of a folder."""
+    """Only this part of the benchmark."""
     n: int | None = None
-    """Only the first examples of the embedded world; all if None."""
+    """Only the first examples."""
     seed: int | None = None
     """Album of the embedded world; the test album if None."""
+    errata: bool = True
+    """Whether known errors of the published annotations are corrected, where a benchmark lists them."""
 
     def __post_init__(self) -> None:
         if self.n is not None and self.n < 1:
             raise ValueError(f"n is {self.n}; expected 1 example or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """The choices that were made, for a record."""
+        named = {name: value for name, value in self.__dict__.items() if value not in (None, ())}
+        if self.detector is not None:
+            named["detector"] = self.detector.describe()
+        if self.images:
+            named["images"] = [str(folder) for folder in self.images]
+        return {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+
+
+class Work(Protocol):
+    """A benchmark that was opened: its questions in parts, so that a stopped evaluation goes on.
+
+    A part is a file's worth of answers. Which questions are in a part depends on the data alone, so that the answers
+    are the same bytes however often the work was stopped and by how many processes it was shared.
+    """
+
+    @property
+    def version(self) -> str:
+        """Hash of the data, or the version of what is embedded."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the numbers must know: examples left out, parts that are not there."""
+        ...
+
+    @property
+    def parts(self) -> int:
+        """How many parts."""
+        ...
+
+    def ask(self, scorer: Scorer, part: int) -> bytes:
+        """The answers to a part."""
+        ...
+
+    def records(self, answers: Sequence[bytes]) -> list[Record]:
+        """One record per example, from the answers to all parts."""
+        ...
+
+
+def tags_of(record: Record) -> list[str]:
+    """The rows of the table that a record counts for: all, and each of its tags."""
+    return ["all", *record.get("tags", ())]
 
 
 @dataclass(frozen=True)
@@ -46,15 +102,27 @@ class Benchmark:
     licence: str
     size: str
     ties: str
-    version: str
+    obtain: str
+    """How a person gets its files, and what they are called."""
+    open: Callable[[Options], Work]
+    """Read its files; nothing of a picture is read yet."""
+    right: Callable[[Sequence[Record]], Outcomes]
+    """Outcome per record, from the records alone."""
     chance: Callable[[Record], dict[str, float]]
     """Metric -> how often a random scorer gets this example right."""
-    measure: Callable[[Scorer, Options], list[Record]]
-    """Ask the model; one record per example."""
-    right: Callable[[Sequence[Record]], dict[str, np.ndarray]]
-    """Metric -> outcome per record, from the records alone."""
-    groups: Callable[[Record], list[str]]
+    groups: Callable[[Record], list[str]] = tags_of
     """The rows of the table that a record counts for."""
+    needs: frozenset[str] = frozenset({"match"})
+    """What a record must have besides its example."""
+    cautions: tuple[str, ...] = ()
+    """Known errors and weaknesses, for the reader of a number."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Known hashes of the data -> what they are."""
+
+    def measure(self, scorer: Scorer, options: Options | None = None) -> list[Record]:
+        """Ask the model everything, in memory: one record per example."""
+        work = self.open(options or Options())
+        return work.records([work.ask(scorer, part) for part in range(work.parts)])
 
 
 @dataclass(frozen=True)

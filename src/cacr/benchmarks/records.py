@@ -8,20 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cacr._files import write_text_whole
-from cacr.benchmarks.benchmark import Benchmark, Options, Record, chance_of
+from cacr.benchmarks.benchmark import Benchmark, Options, Record, table
 from cacr.data import Scorer
-
-NEEDED = {
-    "scenes": {"example", "tag", "match"},
-    "scenes-retrieval": {"example", "direction", "rank", "pool"},
-    "retrieval": {"example", "direction", "rank", "pool"},
-}
-"""What a record of each benchmark must have."""
 
 
 def write_records(
@@ -31,6 +23,8 @@ def write_records(
     scorer: Scorer,
     environment: dict[str, Any],
     options: Options | None = None,
+    version: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the records of one benchmark; existing ones are not overwritten.
 
@@ -41,38 +35,46 @@ def write_records(
     if path.exists():
         raise FileExistsError(f"{path} exists and is not overwritten; give another folder")
     out.mkdir(parents=True, exist_ok=True)
-    stated = ("name", "asks", "paper", "licence", "size", "ties", "version")
+    stated = ("name", "asks", "paper", "licence", "size", "ties", "cautions")
     about = {
         "benchmark": {name: getattr(benchmark, name) for name in stated},
+        "version": version,
+        "version_is": benchmark.versions.get(version, "not a version that is known here"),
+        "notes": list(notes),
         "scorer": {"name": scorer.name} | scorer.describe(),
-        "options": {
-            name: str(value) for name, value in asdict(options or Options()).items() if value is not None
-        },
+        "options": (options or Options()).to_json(),
         "n": len(records),
-        "chance": {metric: chance_of(benchmark, records, metric) for metric in benchmark.right(records)},
+        "table": [
+            {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()
+            for row in table(benchmark, records)
+        ],
         "environment": environment,
     }
-    (out / f"{benchmark.name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_text_whole(out / f"{benchmark.name}.json", json.dumps(about, indent=1) + "\n")
     write_text_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def read_records(folder: Path) -> dict[str, list[Record]]:
     """Records by benchmark.
 
+
     Raises:
         FileNotFoundError: No records there.
         ValueError: A broken line, named by file and number.
     """
+    from cacr.benchmarks import BENCHMARKS
+
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise FileNotFoundError(f"no records (*.jsonl) in {folder}; expected a folder made by `cacr eval`")
     found = {}
     for path in files:
+        needed = BENCHMARKS[path.stem].needs if path.stem in BENCHMARKS else frozenset()
         records = []
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
                 record = json.loads(line)
-                missing = NEEDED.get(path.stem, {"example"}) - record.keys()
+                missing = ({"example"} | needed) - record.keys()
             except (ValueError, AttributeError) as error:
                 raise ValueError(f"{path}, line {number} is no record ({error}); measure again") from error
             if missing:

@@ -7,53 +7,71 @@ best of its own counts (the protocol of Flickr30k and COCO, Karpathy & Fei-Fei 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 import torch
 
-from cacr.benchmarks.benchmark import Benchmark, Options, Record
-from cacr.data import CaptionSet, Scorer, open_captions
+from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
+from cacr.benchmarks.examples import hash_of_text
+from cacr.data import CaptionSet, Scorer, match_grid, open_captions
 from cacr.data.pairs import captions_of_images
 from cacr.data.ranks import ranks
 from cacr.data.scenes import SEEDS, SceneCaptions
 
 SCENES = 100
-PAIRS = 4_096
-"""Pairs per request to the scorer."""
+PICTURES = 16
+"""Pictures in a part, each with all captions."""
 KS = (1, 5, 10)
 
 
-def measure(scorer: Scorer, pairs: CaptionSet) -> list[Record]:
-    """One record per query of both directions: all captions against a few pictures at a time."""
-    captions, columns = list(pairs.captions), []
-    for some in torch.arange(len(pairs.image_ids)).split(max(1, PAIRS // len(captions))):
-        pictures = [pairs.picture(image) for image in some.tolist()]
-        match = scorer.match(captions * len(pictures), [picture for picture in pictures for _ in captions])
-        columns.append(match.view(len(pictures), len(captions)))
-    found = ranks(torch.cat(columns).T, pairs.image_of_caption)
-    by_caption = [
-        {"example": f"caption {c}", "cluster": pairs.image_ids[i], "pool": len(pairs.image_ids), "own": 1}
-        for c, i in enumerate(pairs.image_of_caption)
-    ]
-    by_image = [
-        {"example": image_id, "cluster": image_id, "pool": len(captions), "own": len(own)}
-        for image_id, own in zip(pairs.image_ids, captions_of_images(pairs), strict=True)
-    ]
-    return [
-        query | {"direction": direction, "rank": rank}
-        for direction, queries in (("caption to image", by_caption), ("image to caption", by_image))
-        for query, rank in zip(queries, found[direction].tolist(), strict=True)
-    ]
+@dataclass
+class RetrievalWork:
+    """All captions with a few pictures at a time: the matches as float32, picture by picture."""
+
+    pairs: CaptionSet
+    version: str
+    notes: Sequence[str] = ()
+
+    @property
+    def parts(self) -> int:
+        """How many parts."""
+        return -(-len(self.pairs.image_ids) // PICTURES)
+
+    def ask(self, scorer: Scorer, part: int) -> bytes:
+        """Matches [picture, caption], little-endian float32."""
+        some = range(len(self.pairs.image_ids))[part * PICTURES : (part + 1) * PICTURES]
+        match = match_grid(scorer, self.pairs.captions, [self.pairs.picture(image) for image in some])
+        return match.T.contiguous().numpy().astype("<f4").tobytes()
+
+    def records(self, answers: Sequence[bytes]) -> list[Record]:
+        """One record per query of both directions."""
+        pairs = self.pairs
+        match = np.frombuffer(b"".join(answers), dtype="<f4").reshape(-1, len(pairs.captions))
+        found = ranks(torch.from_numpy(match.T.copy()), pairs.image_of_caption)
+        by_caption = [
+            {"example": f"caption {c}", "cluster": pairs.image_ids[i], "pool": len(pairs.image_ids), "own": 1}
+            for c, i in enumerate(pairs.image_of_caption)
+        ]
+        by_image = [
+            {"example": image_id, "cluster": image_id, "pool": len(pairs.captions), "own": len(own)}
+            for image_id, own in zip(pairs.image_ids, captions_of_images(pairs), strict=True)
+        ]
+        return [
+            query | {"direction": direction, "rank": rank}
+            for direction, queries in (("caption to image", by_caption), ("image to caption", by_image))
+            for query, rank in zip(queries, found[direction].tolist(), strict=True)
+        ]
 
 
-def measure_scenes(scorer: Scorer, options: Options) -> list[Record]:
+def open_scenes(options: Options) -> RetrievalWork:
     """Unrelated scenes of the test album."""
     seed = SEEDS["test"] if options.seed is None else options.seed
-    return measure(scorer, SceneCaptions(seed, options.n or SCENES))
+    return RetrievalWork(SceneCaptions(seed, options.n or SCENES), f"scenes-1, album {seed}")
 
 
-def measure_folder(scorer: Scorer, options: Options) -> list[Record]:
+def open_folder(options: Options) -> RetrievalWork:
     """Captioned pictures of one's own or of a published set."""
     if options.data is None:
         raise ValueError(
@@ -64,10 +82,15 @@ def measure_folder(scorer: Scorer, options: Options) -> list[Record]:
         raise ValueError(
             "n counts scenes of the embedded world; for pictures of your own give a split: --split NAME"
         )
-    return measure(scorer, open_captions(options.data, options.split, options.features))
+    images = options.images or None
+    pairs = open_captions(options.data, options.split, options.features, images, options.missing)
+    text = "\n".join(
+        f"{pairs.image_ids[i]}\t{c}" for c, i in zip(pairs.captions, pairs.image_of_caption, strict=True)
+    )
+    return RetrievalWork(pairs, hash_of_text(text))
 
 
-def right(records: Sequence[Record]) -> dict[str, np.ndarray]:
+def right(records: Sequence[Record]) -> Outcomes:
     """Recall@k of every query."""
     rank = np.array([record["rank"] for record in records])
     return {f"R@{k}": rank <= k for k in KS}
@@ -84,27 +107,31 @@ def groups(record: Record) -> list[str]:
     return [record["direction"], "both directions"]
 
 
-def _benchmark(name: str, size: str, licence: str, version: str, measure: object) -> Benchmark:
-    return Benchmark(
-        name=name,
-        asks="Which picture belongs to this caption, and which caption to this picture?",
-        paper="recall@k, as in arXiv:1412.2306",
-        licence=licence,
-        size=size,
-        ties="against the model",
-        version=version,
-        chance=chance,
-        measure=measure,  # type: ignore[arg-type]
-        right=right,
-        groups=groups,
-    )
-
-
-SCENES_RETRIEVAL = _benchmark(
-    "scenes-retrieval",
-    f"{SCENES} scenes, a caption each",
-    "MIT, embedded",
-    "scenes-1, album 3",
-    measure_scenes,
+SCENES_RETRIEVAL = Benchmark(
+    name="scenes-retrieval",
+    asks="Which picture belongs to this caption, and which caption to this picture?",
+    paper="recall@k, as in arXiv:1412.2306",
+    licence="MIT, embedded",
+    size=f"{SCENES} scenes, a caption each",
+    ties="against the model",
+    obtain="It is part of the package.",
+    open=open_scenes,
+    right=right,
+    chance=chance,
+    groups=groups,
+    needs=frozenset({"direction", "rank", "pool"}),
 )
-RETRIEVAL = _benchmark("retrieval", "the folder's", "the pictures' own", "the folder's", measure_folder)
+RETRIEVAL = Benchmark(
+    name="retrieval",
+    asks="Which picture belongs to this caption, and which caption to this picture?",
+    paper="recall@k, as in arXiv:1412.2306",
+    licence="the pictures' own",
+    size="the folder's",
+    ties="against the model",
+    obtain="Pictures of your own with captions, or Flickr30k or COCO: docs/data.md.",
+    open=open_folder,
+    right=right,
+    chance=chance,
+    groups=groups,
+    needs=frozenset({"direction", "rank", "pool"}),
+)

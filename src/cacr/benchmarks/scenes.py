@@ -6,48 +6,36 @@ a bag of objects gets the second kind right and is at chance on the first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import torch
-
 from cacr.benchmarks.benchmark import Benchmark, Options, Record
-from cacr.benchmarks.winoground import CHANCE, group_match, score
-from cacr.data import Scorer
+from cacr.benchmarks.examples import Example, ExamplesWork
+from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.data.scenes import SEEDS, winoground_like
 
 EXAMPLES = 800
+VERSION = "scenes-1"
 
 
-def measure(scorer: Scorer, options: Options) -> list[Record]:
-    """Four matches per example: two captions x two pictures."""
+def open_scenes(options: Options) -> ExamplesWork:
+    """Examples of an album of scenes."""
     seed = SEEDS["test"] if options.seed is None else options.seed
-    examples = winoground_like(seed, options.n or EXAMPLES)
-    pairs = [(example, c, i) for example in examples for c in (0, 1) for i in (0, 1)]
-    match = scorer.match(
-        [example.captions[c] for example, c, _ in pairs], [example.picture(i) for example, _, i in pairs]
-    )
-    return [
-        {
-            "example": example.example_id,
-            "tag": example.tag,
-            "captions": list(example.captions),
-            "match": four.tolist(),
-        }
-        for example, four in zip(examples, match.view(-1, 2, 2), strict=True)
+    found = winoground_like(seed, options.n or EXAMPLES)
+    pictures = {f"{one.example_id}/{i}": one.picture(i) for one in found for i in (0, 1)}
+    examples = [
+        Example(
+            one.example_id,
+            one.captions,
+            [f"{one.example_id}/{i}" for i in (0, 1)],
+            tags=["attribute"] if one.tag == "attribute" else ["relation", one.tag],
+            cluster=one.example_id,
+        )
+        for one in found
     ]
-
-
-def right(records: Sequence[Record]) -> dict[str, np.ndarray]:
-    """Outcomes of text, image and group, and of the other metric, group match."""
-    match = torch.tensor([record["match"] for record in records], dtype=torch.float64)
-    outcomes = score(match) | {"group match": group_match(match)}
-    return {metric: values.numpy() for metric, values in outcomes.items()}
+    return ExamplesWork(examples, pictures.__getitem__, f"{VERSION}, album {seed}")
 
 
 def groups(record: Record) -> list[str]:
-    """Relation or attribute, and the relation itself."""
-    return ["attribute"] if record["tag"] == "attribute" else ["relation", record["tag"]]
+    """Relation or attribute, and the relation itself; both kinds together mean nothing."""
+    return list(record["tags"])
 
 
 SCENES = Benchmark(
@@ -57,9 +45,9 @@ SCENES = Benchmark(
     licence="MIT, embedded",
     size=f"{EXAMPLES}: half relation swaps, half attribute swaps",
     ties="wrong",
-    version="scenes-1, album 3",
-    chance=lambda record: CHANCE,
-    measure=measure,
-    right=right,
+    obtain="It is part of the package.",
+    open=open_scenes,
+    right=two_by_two,
+    chance=two_by_two_chance,
     groups=groups,
 )

@@ -56,9 +56,11 @@ def evaluate(
         with bar() as progress:
             task = progress.add_task(benchmark.name, total=None, note="pairs")
             scorer.progress = partial(progress.advance, task)
-            options = Options(data, features, split, n, seed)
+            options = Options(data=data, features=features, split=split, n=n, seed=seed)
             records = benchmark.measure(scorer, options)
-        write_records(out, benchmark, records, scorer, environment(), options)
+        write_records(
+            out, benchmark, records, scorer, environment(), options, benchmark.open(options).version
+        )
         rows = table(benchmark, records)
         printed[benchmark.name] = [
             {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()

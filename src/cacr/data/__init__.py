@@ -1,8 +1,18 @@
 """Captions and pictures: what a set of pairs offers, the published caption sets, tables of one's own, scenes."""
 
 from cacr.data.captioned import CaptionedPictures
+from cacr.data.library import Library
 from cacr.data.opening import open_captions
-from cacr.data.pairs import CaptionSet, Picture
-from cacr.data.scorer import Scorer
+from cacr.data.pairs import Answered, CaptionSet, Picture
+from cacr.data.scorer import Scorer, match_grid
 
-__all__ = ["CaptionSet", "CaptionedPictures", "Picture", "Scorer", "open_captions"]
+__all__ = [
+    "Answered",
+    "CaptionSet",
+    "CaptionedPictures",
+    "Library",
+    "Picture",
+    "Scorer",
+    "match_grid",
+    "open_captions",
+]

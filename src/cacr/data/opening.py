@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cacr.data.captioned import CaptionedPictures, Missing
+from cacr.data.captioned import CaptionedPictures
 from cacr.data.coco import is_coco, read_coco
 from cacr.data.entries import Entry, of_split, read_json
 from cacr.data.flickr30k import is_flickr30k, read_flickr30k
 from cacr.data.karpathy import is_karpathy, read_karpathy
+from cacr.data.library import Folders, Missing
 from cacr.data.table import read_datasets, read_lines, read_list, read_parquet, read_separated
 from cacr.data.uniter_text import read_uniter_text
 from cacr.regions import Regions
@@ -30,7 +31,7 @@ def open_captions(
     path: str | os.PathLike[str],
     split: str | None = None,
     features: str | os.PathLike[str] | Mapping[str, Regions] | None = None,
-    images: str | os.PathLike[str] | None = None,
+    images: Folders | None = None,
     missing: Missing = "refuse",
 ) -> CaptionedPictures:
     """Open captioned pictures of any known kind (docs/data.md).

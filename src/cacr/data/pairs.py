@@ -37,6 +37,25 @@ class Picture:
         return self.read_image()
 
 
+class Answered(str):
+    """A question with an answer, as a sentence that can be matched; a model that answers questions sees both parts.
+
+    Example:
+        >>> a = Answered("Is the dog running?", "Yes")
+        >>> a, a.question, a.answer
+        ('Is the dog running? Yes', 'Is the dog running?', 'Yes')
+    """
+
+    question: str
+    answer: str
+
+    def __new__(cls, question: str, answer: str) -> Answered:
+        """The sentence."""
+        self = super().__new__(cls, f"{question} {answer}")
+        self.question, self.answer = question, answer
+        return self
+
+
 class CaptionSet(Protocol):
     """Pictures with captions. Caption c is true of picture ``image_of_caption[c]``."""
 

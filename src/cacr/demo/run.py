@@ -272,6 +272,7 @@ def _run_job(job: Job) -> None:
     scorer = open_scorer(model)
     for name, n in zip(MEASURED, (job.examples, job.gallery), strict=True):
         if not (job.folder / "records" / f"{name}.jsonl").is_file():
-            records = BENCHMARKS[name].measure(scorer, Options(n=n, seed=job.album))
-            write_records(job.folder / "records", BENCHMARKS[name], records, scorer, environment())
+            benchmark, options = BENCHMARKS[name], Options(n=n, seed=job.album)
+            records, version = benchmark.measure(scorer, options), benchmark.open(options).version
+            write_records(job.folder / "records", benchmark, records, scorer, environment(), options, version)
     _messages.put((job, job.steps, job.steps))

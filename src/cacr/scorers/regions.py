@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,75 +13,60 @@ from transformers import PreTrainedModel
 from cacr.attention import AttentionBlocks, watch
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
-from cacr.models.pairs import EncodedPairs
 from cacr.models.processing import RegionProcessor
+from cacr.scorers.encoded import MEMORY, Encoded, EncodedScorer, settle
 
 
-class RegionScorer:
-    """Scores pairs with a model that reads regions; each caption and picture of a call is encoded once.
+class RegionScorer(EncodedScorer):
+    """Scores pairs with a model of this package that reads regions.
 
     Args:
         model: A model whose output has ``rank_scores``: UNITER, OSCAR or ROSITA.
         processor: Its processor.
         name: For tables and records.
-        batch: Pairs per forward pass.
-        progress: Called with the number of pairs done.
+        memory: GiB that the activations of a forward pass may take, about.
     """
 
     def __init__(
-        self,
-        model: PreTrainedModel,
-        processor: RegionProcessor,
-        name: str = "",
-        batch: int = 512,
-        progress: Callable[[int], None] = lambda done: None,
+        self, model: PreTrainedModel, processor: RegionProcessor, name: str = "", memory: float = MEMORY
     ):
-        self.model, self.processor, self.name = model.eval(), processor, name or model.config.model_type
-        self.batch, self.progress = batch, progress
+        super().__init__(model, name, memory)
+        self.processor = processor
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | os.PathLike[str], device: str | None = None, **kwargs: Any
+        cls,
+        folder: str | os.PathLike[str],
+        device: str | None = None,
+        dtype: torch.dtype = torch.float32,
+        **kwargs: Any,
     ) -> RegionScorer:
         """From a folder made by `cacr train` or ``save_pretrained``; on a GPU if there is one and none is named."""
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = load_model(folder)
-        model.to(device)  # type: ignore[arg-type]
+        model = settle(load_model(folder, dtype=dtype), device)
         return cls(model, load_processor(folder), **kwargs)
 
-    @torch.inference_mode()
-    def match(self, captions: Sequence[str], pictures: Sequence[Picture]) -> Tensor:
-        """The match of caption i with picture i, a logit: [pair].
+    def encode_captions(self, captions: Sequence[str]) -> Encoded:
+        """Token ids, padded."""
+        return self._ready(self.processor.encode_text(captions))
+
+    def encode_pictures(self, pictures: Sequence[Picture]) -> Encoded:
+        """Features, positions and mask of the regions, padded; tags where the model reads these.
 
         Raises:
-            ValueError: Different numbers of both, a picture without regions, or regions of another width.
+            ValueError: A picture without regions, or regions of another width than the model's.
         """
-        if len(captions) != len(pictures):
-            raise ValueError(
-                f"{len(captions)} captions and {len(pictures)} pictures; expected one picture a caption"
-            )
-        if not captions:
-            return torch.empty(0)
-        unique_captions = list(dict.fromkeys(captions))
-        unique_pictures = list({id(picture): picture for picture in pictures}.values())
-        regions = [picture.regions for picture in unique_pictures]
+        regions = [picture.regions for picture in pictures]
         width, wanted = regions[0].features.shape[1], self.model.config.region_dim
         if width != wanted:
             raise ValueError(
-                f"picture {unique_pictures[0].image_id} has features of {width} numbers per region; the model "
+                f"picture {pictures[0].image_id} has features of {width} numbers per region; the model "
                 f"{self.name} was made for {wanted}. Use features of its own detector"
             )
-        pairs = EncodedPairs(self.processor, unique_captions, regions)
-        caption_of = {caption: i for i, caption in enumerate(unique_captions)}
-        picture_of = {id(picture): i for i, picture in enumerate(unique_pictures)}
-        rows = torch.tensor([caption_of[caption] for caption in captions])
-        columns = torch.tensor([picture_of[id(picture)] for picture in pictures])
-        scores = []
-        for some, others in zip(rows.split(self.batch), columns.split(self.batch), strict=True):
-            out = self.model(**self._ready(pairs.inputs(some, others)))
-            scores.append(out.rank_scores[:, 0].float().cpu())
-            self.progress(len(some))
-        return torch.cat(scores)
+        return self._ready(self.processor.encode_regions(regions))
+
+    def forward(self, text: Encoded, seen: Encoded) -> Tensor:
+        """The ranking logit of each pair."""
+        return self.model(**self.processor.join(text, seen)).rank_scores[:, 0]
 
     @torch.inference_mode()
     def attention(
@@ -116,10 +101,8 @@ class RegionScorer:
     def describe(self) -> dict[str, Any]:
         """The model's class, sizes and head."""
         config = self.model.config
-        return {
-            "model": type(self.model).__name__,
+        return super().describe() | {
             "score": str(getattr(type(self.model), "match_is", "rank_scores")),
-            "parameters": sum(p.numel() for p in self.model.parameters()),
             "layers": config.num_hidden_layers,
             "hidden_size": config.hidden_size,
             "region_dim": config.region_dim,

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from cacr.benchmarks.retrieval import KS, chance, measure, ranks, right
+from cacr.benchmarks import Options
+from cacr.benchmarks.retrieval import KS, SCENES_RETRIEVAL, chance, right
+from cacr.data.ranks import ranks
 
 
 def test_the_true_answer_ranks_first_when_it_scores_highest():
@@ -47,8 +49,6 @@ def test_a_picture_without_captions_is_named():
 
 
 def test_every_query_of_both_directions_leaves_a_record():
-    from cacr.data.scenes import SceneCaptions
-
     class Constant:
         name = "constant"
 
@@ -58,7 +58,7 @@ def test_every_query_of_both_directions_leaves_a_record():
         def describe(self):
             return {}
 
-    records = measure(Constant(), SceneCaptions(0, 4))
+    records = SCENES_RETRIEVAL.measure(Constant(), Options(n=4, seed=0))
     assert len(records) == 8
     assert {record["direction"] for record in records} == {"caption to image", "image to caption"}
     outcomes = right(records)

@@ -60,7 +60,11 @@ def model(tmp_path):
         (folder / name / "scenes.json").write_text(json.dumps({"options": options}))
         with (folder / name / "scenes.jsonl").open("w") as file:
             for i in range(20):
-                record = {"example": f"e{i}", "tag": "left", "match": rng.random((2, 2)).tolist()}
+                record = {
+                    "example": f"e{i}",
+                    "tags": ["relation", "left"],
+                    "match": rng.random((2, 2)).tolist(),
+                }
                 file.write(json.dumps(record) + "\n")
     return folder
 
