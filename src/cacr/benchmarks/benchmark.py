@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,8 +47,8 @@ class Options:
             raise ValueError(f"n is {self.n}; expected 1 example or more")
 
     def to_json(self) -> dict[str, Any]:
-        """The choices that were made, for a record."""
-        named = {name: value for name, value in self.__dict__.items() if value not in (None, ())}
+        """What was asked for beside the defaults, for a record."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         if self.detector is not None:
             named["detector"] = self.detector.describe()
         if self.images:

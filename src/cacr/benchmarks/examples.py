@@ -60,7 +60,7 @@ class ExamplesWork:
         return len(self._parts)
 
     def ask(self, scorer: Scorer, part: int) -> bytes:
-        """A line of JSON per example: its index and its matches."""
+        """A line of JSON per example: its index, its matches, and the model's own threshold where it has one."""
         some = [self.examples[i] for i in self._parts[part]]
         pictures = {name: self.picture(name) for one in some for name in one.pictures}
         pairs = [
@@ -71,11 +71,15 @@ class ExamplesWork:
             raise ValueError(
                 f"{scorer.name} gave {len(match)} matches for {len(pairs)} pairs; expected one a pair"
             )
+        threshold = getattr(scorer, "threshold", None)
         lines, start = [], 0
         for index, one in zip(self._parts[part], some, strict=True):
             count = len(one.captions) * len(one.pictures)
             square = match[start : start + count].view(len(one.captions), -1).tolist()
-            lines.append(json.dumps({"index": index, "match": square}) + "\n")
+            answer = {"index": index, "match": square}
+            if threshold is not None:
+                answer["threshold"] = threshold
+            lines.append(json.dumps(answer) + "\n")
             start += count
         return "".join(lines).encode()
 
@@ -84,11 +88,11 @@ class ExamplesWork:
         found = {}
         for line in (line for answer in answers for line in answer.splitlines()):
             one = json.loads(line)
-            found[one["index"]] = one["match"]
+            found[one.pop("index")] = one
         return [_record(example, found[index]) for index, example in enumerate(self.examples)]
 
 
-def _record(example: Example, match: list[list[float]]) -> Record:
+def _record(example: Example, answer: dict[str, Any]) -> Record:
     return {
         "example": example.example,
         "tags": list(example.tags),
@@ -96,7 +100,7 @@ def _record(example: Example, match: list[list[float]]) -> Record:
         "captions": [str(caption) for caption in example.captions],
         "pictures": list(example.pictures),
         **example.keeps,
-        "match": match,
+        **answer,
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from cacr._files import write_text_whole
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, table
 from cacr.data import Scorer
+from cacr.data.fingerprint import describe
 
 
 def write_records(
@@ -41,7 +42,7 @@ def write_records(
         "version": version,
         "version_is": benchmark.versions.get(version, "not a version that is known here"),
         "notes": list(notes),
-        "scorer": {"name": scorer.name} | scorer.describe(),
+        "scorer": describe(scorer),
         "options": (options or Options()).to_json(),
         "n": len(records),
         "table": [
@@ -54,8 +55,30 @@ def write_records(
     write_text_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
-def read_records(folder: Path) -> dict[str, list[Record]]:
+def read_about(folder: Path, name: str) -> dict[str, Any]:
+    """What was measured with what, as `write_records` wrote it; empty where that file is not there.
+
+    Raises:
+        ValueError: The file is no JSON object.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        return {}
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); measure again") from error
+    if not isinstance(about, dict):
+        raise ValueError(f"{path} is no JSON object; measure again")
+    return about
+
+
+def read_records(folder: Path, names: Sequence[str] | None = None) -> dict[str, list[Record]]:
     """Records by benchmark.
+
+    Args:
+        folder: Made by `cacr eval`.
+        names: Only these benchmarks; all that are there if None.
 
 
     Raises:
@@ -65,6 +88,8 @@ def read_records(folder: Path) -> dict[str, list[Record]]:
     from cacr.benchmarks import BENCHMARKS
 
     files = sorted(folder.glob("*.jsonl"))
+    if names is not None:
+        files = [file for file in files if file.stem in names]
     if not files:
         raise FileNotFoundError(f"no records (*.jsonl) in {folder}; expected a folder made by `cacr eval`")
     found = {}

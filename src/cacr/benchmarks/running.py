@@ -16,10 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cacr._files import beside, write_text_whole
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, Work
-from cacr.benchmarks.records import write_records
+from cacr.benchmarks.records import read_about, write_records
 from cacr.data import Scorer
+from cacr.data.fingerprint import describe
 
 Report = Callable[[int, int], None]
 """Called with the parts done and the parts in all."""
@@ -60,7 +63,7 @@ def answer(
     refuse_existing(out, benchmark)
     folder = parts_folder(out, benchmark)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(folder, _settings(benchmark, work, scorer, options))
+    _check_settings(folder, _settings(benchmark, work, describe(scorer), options))
     mine = range(worker, work.parts, workers)
     for done, part in enumerate(mine, start=1):
         file = folder / f"part-{part:05d}"
@@ -98,6 +101,25 @@ def finish(
     return records
 
 
+def check_finished(benchmark: Benchmark, work: Work, scorer: Scorer, out: Path, options: Options) -> None:
+    """Records that are there must be those that would be made now; parts that a kill left beside them are removed.
+
+    Raises:
+        ValueError: They are of another model, data or options.
+    """
+    then = read_about(out, benchmark.name)
+    now = json.loads(json.dumps(_settings(benchmark, work, describe(scorer), options)))
+    differ = [name for name in ("version", "options") if then.get(name) != now[name]]
+    if not same_scorer(now["scorer"], then.get("scorer", {})):
+        differ.append("scorer")
+    if differ:
+        raise ValueError(
+            f"{out} holds records of {benchmark.name} from another evaluation: {', '.join(differ)} differ "
+            f"({out / benchmark.name}.json). Give another folder with --out"
+        )
+    shutil.rmtree(parts_folder(out, benchmark), ignore_errors=True)
+
+
 def refuse_existing(out: Path, benchmark: Benchmark) -> None:
     """Raises FileExistsError where there are records of the benchmark."""
     path = out / f"{benchmark.name}.jsonl"
@@ -105,12 +127,12 @@ def refuse_existing(out: Path, benchmark: Benchmark) -> None:
         raise FileExistsError(f"{path} exists and is not overwritten; give another folder with --out")
 
 
-def _settings(benchmark: Benchmark, work: Work, scorer: Scorer, options: Options) -> dict[str, Any]:
+def _settings(benchmark: Benchmark, work: Work, scorer: dict[str, Any], options: Options) -> dict[str, Any]:
     return {
         "benchmark": benchmark.name,
         "version": work.version,
         "parts": work.parts,
-        "scorer": {"name": scorer.name} | scorer.describe(),
+        "scorer": scorer,
         "options": options.to_json(),
     }
 
@@ -122,9 +144,18 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
         write_text_whole(file, json.dumps(settings, indent=1) + "\n")
         return
     then = json.loads(file.read_text(encoding="utf-8"))
-    if then != now:
-        differ = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    differ = [name for name in now if name != "scorer" and now[name] != then.get(name)]
+    if not same_scorer(now["scorer"], then.get("scorer", {})):
+        differ.append("scorer")
+    if differ:
         raise ValueError(
             f"{folder} holds answers of another evaluation: {', '.join(differ)} differ ({file}). Go on with the same "
             "model, data and options, or give another folder with --out"
         )
+
+
+def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two descriptions are of the same scorer: all alike, and fingerprints that differ by rounding only."""
+    a, b = one.get("fingerprint", ()), other.get("fingerprint", ())
+    close = len(a) == len(b) and np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True)
+    return close and {**one, "fingerprint": 0} == {**other, "fingerprint": 0}

@@ -20,10 +20,10 @@ COMMANDS = {
     "sweep": ("cacr.cli.sweep:sweep", "Search for good options of a recipe with Optuna, resumable."),
     "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
     "rescore": (
-        "cacr.cli.evaluate:rescore",
+        "cacr.cli.compare:rescore",
         "Make the tables of an evaluation again from its records, without the model.",
     ),
-    "compare": ("cacr.cli.evaluate:compare", "Paired differences between evaluations of the same examples."),
+    "compare": ("cacr.cli.compare:compare", "Paired differences between evaluations of the same examples."),
     "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
     "features": (
         "cacr.cli.features:features",

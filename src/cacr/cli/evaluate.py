@@ -1,20 +1,19 @@
-"""``cacr eval``, ``cacr rescore`` and ``cacr compare``."""
+"""``cacr eval``."""
 
 from __future__ import annotations
 
 import json
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from rich.table import Table
+from cyclopts import Parameter
 
+from cacr._files import working_in
 from cacr._messages import unknown
-from cacr.benchmarks import BENCHMARKS, clusters_of, paired_difference, table
-from cacr.benchmarks.benchmark import Benchmark, Options
-from cacr.benchmarks.records import read_records, write_records
-from cacr.benchmarks.statistics import mcnemar_p
-from cacr.cli.show import bar, console, percent, score_table
+from cacr._processes import rank, world_size
+from cacr.benchmarks import BENCHMARKS, Benchmark, Options
+from cacr.cli.show import bar, console, print_evaluation
 
 
 def evaluate(
@@ -23,108 +22,152 @@ def evaluate(
     /,
     *,
     out: Path | None = None,
+    resume: bool = False,
     data: Path | None = None,
+    images: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     features: Path | None = None,
+    detector: str | None = None,
+    missing: Literal["refuse", "skip"] = "refuse",
     split: str | None = None,
-    n: int | None = None,
+    n: Annotated[int | None, Parameter(alias="--limit")] = None,
     seed: int | None = None,
+    errata: bool = True,
+    score: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    device: str | None = None,
+    memory: float | None = None,
+    form: Literal["text", "markdown", "latex", "json"] = "text",
     json_: bool = False,
 ) -> int:
     """Measure a model on benchmarks: every number with its n and interval, one record per example on disk.
 
+    Several GPUs share the work under torchrun: torchrun --nproc-per-node 8 -m cacr eval MODEL BENCHMARK --out RUN
+
     Args:
-        model: A model folder (RUN/model), or scenes-start.
-        benchmarks: scenes, scenes-retrieval, retrieval.
+        model: A model folder (RUN/model), a name on the hub, an OpenCLIP checkpoint, scenes-start, constant, random.
+        benchmarks: Names; `cacr benchmarks` lists them with what each needs.
         out: A new folder for the records; evaluation-BENCHMARKS inside the model's folder, if not given.
-        data: Captioned pictures for retrieval: Flickr30k, COCO, a folder, a table (docs/data.md).
-        features: Their region features, if not inside the folder.
-        split: Only captions of this split.
-        n: Only the first examples; of the embedded world only.
+        resume: Go on in an existing folder: what was answered is not asked again.
+        data: The benchmark's files, or a folder with one folder per benchmark, under its name.
+        images: Folders of the pictures, if they do not lie beside the files.
+        features: Region features of the pictures, for models that read regions.
+        detector: Find regions on the fly in place of features: a checkpoint as for `cacr features`.
+        missing: Examples whose pictures are not there: refuse the whole, or skip them and say how many.
+        split: Only this part of the benchmark.
+        n: Only the first examples; under torchrun give it as --limit.
         seed: Album of the embedded world; the test album if not given.
-        json_: Print JSON instead of tables.
+        errata: Correct the known errors of published annotations, where the benchmark lists them.
+        score: Which of the model's scores: itm, itc, vqascore, likelihood, plausibility; the first it has.
+        dtype: Precision of the model.
+        device: cpu, cuda, cuda:1; a GPU if there is one and none is named.
+        memory: GiB that the activations of a forward pass may take, about.
+        form: How tables are printed.
+        json_: The same as --form json.
     """
+    import torch
+
     from cacr.demo.start import open_scorer
+
+    chosen = [known_benchmark(name) for name in dict.fromkeys(benchmarks)]
+    if not chosen:
+        raise ValueError(f"no benchmark is named; known: {', '.join(BENCHMARKS)}")
+    out = out or _folder(model, benchmarks)
+    if out.exists() and not resume and rank() == 0:
+        raise FileExistsError(
+            f"{out} exists and is not overwritten; go on with it by --resume, or give another folder with --out"
+        )
+    options = Options(
+        data=data,
+        features=features,
+        images=tuple(images or ()),
+        detector=_detector(detector, device),
+        missing=missing,
+        split=split,
+        n=n,
+        seed=seed,
+        errata=errata,
+    )
+    chosen_options = {"score": score, "device": device, "memory": memory, "dtype": getattr(torch, dtype)}
+    scorer = open_scorer(
+        model, **{name: value for name, value in chosen_options.items() if value is not None}
+    )
+    if world_size() > 1:
+        # processes end far apart, and one that waits is not lost
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
+    form = "json" if json_ else form
+    out.mkdir(parents=True, exist_ok=True)
+    with working_in(out, rank()):
+        tables = [_measure(benchmark, scorer, out, options, form) for benchmark in chosen]
+    if world_size() > 1:
+        torch.distributed.destroy_process_group()
+    if rank() == 0:
+        if form == "json":
+            print(json.dumps({b.name: rows for b, rows in zip(chosen, tables, strict=True)}, indent=1))
+        else:
+            console.print(f"Records are in {out}. Make the tables again:  cacr rescore {out}")
+    return 0
+
+
+def _measure(benchmark: Benchmark, scorer: Any, out: Path, options: Options, form: str) -> Any:
+    """Ask what is not answered yet, and print the table; the table's numbers."""
+    from cacr.benchmarks.records import read_about, read_records
+    from cacr.benchmarks.running import answer, check_finished, finish
     from cacr.training.folder import environment
 
-    chosen = [_benchmark(name) for name in benchmarks]
-    out = out or Path(model if Path(model).is_dir() else "runs") / f"evaluation-{'-'.join(benchmarks)}"
-    if out.exists():
-        raise FileExistsError(f"{out} exists and is not overwritten; give another folder with --out")
-    scorer = open_scorer(model)
-    printed = {}
-    for benchmark in chosen:
-        with bar() as progress:
-            task = progress.add_task(benchmark.name, total=None, note="pairs")
-            scorer.progress = partial(progress.advance, task)
-            options = Options(data=data, features=features, split=split, n=n, seed=seed)
-            records = benchmark.measure(scorer, options)
-        write_records(
-            out, benchmark, records, scorer, environment(), options, benchmark.open(options).version
-        )
-        rows = table(benchmark, records)
-        printed[benchmark.name] = [
-            {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()
-            for row in rows
-        ]
-        if not json_:
-            console.print(score_table(f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}.", rows))
-    if json_:
-        print(json.dumps(printed, indent=1))
+    work = benchmark.open(options)
+    if (out / f"{benchmark.name}.jsonl").is_file():
+        check_finished(benchmark, work, scorer, out, options)
     else:
-        console.print(f"Records are in {out}. Make the tables again:  cacr rescore {out}")
-    return 0
+        with bar(visible=rank() == 0) as progress:
+            task = progress.add_task(benchmark.name, total=None, note="")
+            scored = 0
 
+            def count(pairs: int) -> None:
+                nonlocal scored
+                scored += pairs
+                progress.update(task, note=f"{scored:,} pairs")
 
-def rescore(run: Path, /) -> int:
-    """Make the tables of an evaluation again from its records, without the model.
-
-    Args:
-        run: A folder made by `cacr eval`.
-    """
-    for name, records in read_records(run).items():
-        console.print(score_table(name, table(_benchmark(name), records)))
-    return 0
-
-
-def compare(first: Path, second: Path, /) -> int:
-    """Paired differences (first − second) of two evaluations of the same examples.
-
-    Args:
-        first: A folder made by `cacr eval`.
-        second: Another one.
-    """
-    ours, theirs = read_records(first), read_records(second)
-    shared = [name for name in ours if name in theirs]
-    if not shared:
-        raise ValueError(
-            f"{first} has {', '.join(ours)} and {second} has {', '.join(theirs)}; no benchmark is in both"
-        )
-    for name in shared:
-        benchmark = _benchmark(name)
-        a, b = ours[name], theirs[name]
-        if [r["example"] for r in a] != [r["example"] for r in b]:
-            raise ValueError(
-                f"{name}: the two evaluations are of different examples, so they cannot be paired"
+            scorer.progress = count
+            answer(
+                benchmark,
+                work,
+                scorer,
+                out,
+                options,
+                worker=rank(),
+                workers=world_size(),
+                report=lambda done, parts: progress.update(task, completed=done, total=parts),
             )
-        shown = Table(title=f"{name}: {first} − {second}", title_justify="left")
-        for column in ("group", "metric", "points [95 % interval]", "exact McNemar p", "n", ""):
-            shown.add_column(column)
-        outcomes_a, outcomes_b = benchmark.right(a), benchmark.right(b)
-        groups = list(dict.fromkeys(group for record in a for group in benchmark.groups(record)))
-        for group in groups:
-            rows = np.array([group in benchmark.groups(record) for record in a])
-            for metric in outcomes_a:
-                x, y = outcomes_a[metric][rows], outcomes_b[metric][rows]
-                clusters = clusters_of([record for record, counts in zip(a, rows, strict=True) if counts])
-                d = paired_difference(x, y, clusters)
-                independent = len(set(clusters.tolist())) == len(clusters)
-                p = f"{mcnemar_p(x, y):.3f}" if independent else "-"
-                shown.add_row(group, metric, percent(d), p, str(d.n), "" if d.resolved else "not resolved")
-        console.print(shown)
-    return 0
+        if world_size() > 1:
+            import torch
+
+            torch.distributed.barrier()
+        if rank() == 0:
+            finish(benchmark, work, scorer, out, options, environment())
+    if rank() != 0:
+        return None
+    records = read_records(out, [benchmark.name])[benchmark.name]
+    return print_evaluation(benchmark, records, read_about(out, benchmark.name), form)
 
 
-def _benchmark(name: str) -> Benchmark:
+def known_benchmark(name: str) -> Benchmark:
+    """A benchmark by name. Raises ValueError for an unknown one."""
     if name not in BENCHMARKS:
         raise ValueError(unknown("benchmark", name, BENCHMARKS))
     return BENCHMARKS[name]
+
+
+def _folder(model: str, benchmarks: list[str]) -> Path:
+    named = "-".join(benchmarks) if len(benchmarks) < 4 else f"{len(benchmarks)}-benchmarks"
+    return Path(model if Path(model).is_dir() else "runs") / f"evaluation-{named}"
+
+
+def _detector(name: str | None, device: str | None) -> Any:
+    if name is None:
+        return None
+    from cacr.regions.detector import open_detector
+    from cacr.scorers.encoded import device_of
+
+    found = open_detector(name)
+    found.to(device_of(device))
+    return found

@@ -43,11 +43,11 @@ def explore(
     from cacr.data.pairs import captions_of_images
     from cacr.data.scenes import SEEDS, SceneCaptions
     from cacr.demo.figures import draw_pair
-    from cacr.demo.start import open_scorer
+    from cacr.demo.start import open_region_scorer
 
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not overwritten; give a new folder")
-    scorer = open_scorer(model)
+    scorer = open_region_scorer(model)
     index = int(image) if str(image).isdecimal() else -1
     pairs: CaptionSet = (
         SceneCaptions(SEEDS["dev"], max(1, index + 1))

@@ -56,6 +56,7 @@ def features(
         return _convert(convert, out, dtype)
     from cacr._processes import rank, world_size
     from cacr.regions.collecting import collect, find_pictures, finish
+    from cacr.regions.detector import open_detector
 
     pictures = find_pictures(images or [])
     worker, workers = rank(), world_size()
@@ -64,7 +65,7 @@ def features(
 
         # workers end hours apart, and one that waits is not lost
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
-    model = _open_detector(detector, detector_config, min_regions, max_regions)
+    model = open_detector(detector, detector_config, min_regions, max_regions)
     model.to(device or (f"cuda:{_local()}" if torch.cuda.is_available() else "cpu"))
     share = len(range(worker, len(pictures), workers))
     with bar(visible=worker == 0) as progress:
@@ -100,48 +101,6 @@ def _convert(source: Path, out: Path, dtype: Any) -> int:
         write_features(out, store, dtype=dtype, progress=lambda done: progress.update(task, completed=done))
     console.print(f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}.")
     return 0
-
-
-def _open_detector(name: str, config: Path | None, least: int | None, most: int | None) -> Any:
-    from dataclasses import replace
-
-    from cacr.regions.detector import BottomUpDetector, TransformersDetector
-
-    if _of_transformers(name):
-        if config is not None or least is not None:
-            raise ValueError(
-                f"{name} is a model of transformers, for which --detector-config and --min-regions mean nothing; leave "
-                "them out"
-            )
-        return TransformersDetector.from_pretrained(name, 36 if most is None else most)
-    if name == "random":
-        import torch
-
-        torch.manual_seed(0)
-        model = BottomUpDetector.new()
-    else:
-        model = BottomUpDetector.from_original(name, config)
-    known = model.config
-    if most is None:
-        most = known.max_regions if least is None else max(known.max_regions, least)
-    least = min(known.min_regions, most) if least is None else least
-    model.config = replace(known, min_regions=least, max_regions=most)
-    return model
-
-
-def _of_transformers(name: str) -> bool:
-    """Whether a folder, or a repository of the hub, has a config.json of transformers."""
-    import json
-
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        local = Path(name) / "config.json"
-        file = local if Path(name).exists() or "/" not in name else Path(hf_hub_download(name, "config.json"))
-        return "model_type" in json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError):
-        return False
 
 
 def _local() -> str:

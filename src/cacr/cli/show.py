@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from transformers.utils import logging
 
-from cacr.benchmarks import Row
+from cacr.benchmarks import Benchmark, Row, table
+from cacr.benchmarks.benchmark import Record
 from cacr.benchmarks.statistics import Estimate
 
 console = Console()
@@ -56,3 +58,18 @@ def score_table(title: str, rows: Iterable[Row]) -> Table:
         )
         last = row.group
     return shown
+
+
+def print_evaluation(
+    benchmark: Benchmark, records: Sequence[Record], about: Mapping[str, Any], form: str
+) -> list[dict[str, Any]]:
+    """Print the table of a benchmark with what a reader must know beside it; its numbers."""
+    rows = table(benchmark, records)
+    if form != "json":
+        console.print(score_table(f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}.", rows))
+        for note in (*about.get("notes", ()), *benchmark.cautions):
+            console.print(f"Note: {note}", markup=False, highlight=False)
+    return [
+        {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()
+        for row in rows
+    ]

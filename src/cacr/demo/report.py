@@ -22,7 +22,7 @@ from cacr.benchmarks.records import read_records
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_pair
 from cacr.demo.run import ARMS, START, DemoConfig, Job
-from cacr.demo.start import open_scorer
+from cacr.demo.start import open_region_scorer
 from cacr.explore import curves_plot, scores_plot
 
 
@@ -209,7 +209,10 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
     }
     for name, model in models.items():
         draw_pair(
-            open_scorer(model), scenes.captions[index], scenes.picture(index), folder / f"attention-{name}"
+            open_region_scorer(model),
+            scenes.captions[index],
+            scenes.picture(index),
+            folder / f"attention-{name}",
         )
 
 

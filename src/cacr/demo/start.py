@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
+from cacr.data import Scorer
 from cacr.scorers import RegionScorer
+from cacr.scorers.opening import open_scorer as open_any
 from cacr.training.start import scenes_start
 
+START = "scenes-start"
 
-def open_scorer(model: str) -> RegionScorer:
-    """A scorer of a model folder, or of "scenes-start", the shipped starting model.
+
+def open_scorer(model: str, **options: Any) -> Scorer:
+    """A scorer of any family (`cacr.scorers.open_scorer`), or of "scenes-start", the shipped starting model.
 
     Raises:
-        FileNotFoundError: No such folder.
+        FileNotFoundError: No such model.
+        ValueError: A model of no family that is known, or options that it does not take.
     """
-    if model == "scenes-start":
+    if model == START:
         with scenes_start() as folder:
-            return RegionScorer.from_pretrained(folder, name=model)
-    if not Path(model).is_dir():
-        raise FileNotFoundError(
-            f"no model folder {model}; expected RUN/model as made by `cacr train`, a folder made by `cacr convert`, or "
-            "scenes-start"
+            return open_any(str(folder), name=START, **options)
+    return open_any(model, **options)
+
+
+def open_region_scorer(model: str, **options: Any) -> RegionScorer:
+    """A scorer of UNITER, OSCAR or ROSITA, whose attention can be looked into.
+
+    Raises:
+        ValueError: Another family.
+    """
+    scorer = open_scorer(model, **options)
+    if not isinstance(scorer, RegionScorer):
+        raise ValueError(
+            f"{model} is no UNITER, OSCAR or ROSITA; figures are drawn of these. Use `cacr.watch` on other models"
         )
-    return RegionScorer.from_pretrained(model, name=model)
+    return scorer

@@ -12,7 +12,7 @@ from cacr.benchmarks import BENCHMARKS, Row, table
 from cacr.benchmarks.records import read_records
 
 MADE = "This card was written by cacr"
-PLACES = ("out", "data", "features", "model")
+PLACES = ("out", "data", "features", "images", "model")
 """Options that name a file or folder."""
 CITATION = """@inproceedings{pandey2023cross,
   title     = {Cross-modal Attention Congruence Regularization for Vision-Language Relation Alignment},
@@ -93,8 +93,12 @@ def _measured_on(about: Path) -> str:
     if not about.is_file():
         return "not said"
     options = json.loads(about.read_text(encoding="utf-8")).get("options", {})
-    named = {name: Path(value).name if name in PLACES else value for name, value in options.items()}
+    named = {name: _without_folders(value) if name in PLACES else value for name, value in options.items()}
     return ", ".join(f"{name} {value}" for name, value in named.items()) or "all of it"
+
+
+def _without_folders(value: str | list[str]) -> str:
+    return " and ".join(Path(one).name for one in ([value] if isinstance(value, str) else value))
 
 
 def _without_places(recipe: str) -> str:

@@ -6,6 +6,7 @@ EncodedScorer.score_pairs: encode both sides once; pairs sorted by length, in ba
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -101,6 +102,14 @@ class EncodedScorer(UniqueScorer):
         self.model, self.name, self.memory = model.eval(), name or model.config.model_type, memory
         self._latest: tuple[Sequence[str], Encoded] | None = None
 
+    @property
+    def region_dim(self) -> int | None:
+        """Numbers per region that the model reads; None for a model of pixels."""
+        names = ("region_dim", "visual_feat_dim", "visual_embedding_dim")
+        return next(
+            (getattr(self.model.config, name) for name in names if hasattr(self.model.config, name)), None
+        )
+
     @abstractmethod
     def encode_captions(self, captions: Sequence[str]) -> Encoded:
         """What the model reads of each caption: tensors [caption, …] on its device.
@@ -165,6 +174,7 @@ class EncodedScorer(UniqueScorer):
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": self.model.config._attn_implementation,
+            "config": json.loads(self.model.config.to_json_string(use_diff=False)),
         }
 
 

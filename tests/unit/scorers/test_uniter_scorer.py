@@ -6,12 +6,12 @@ from torch.testing import assert_close
 
 from cacr.data.pairs import Picture
 from cacr.data.scenes import SceneCaptions
-from cacr.demo.start import open_scorer
+from cacr.demo.start import open_region_scorer
 
 
 @pytest.fixture(scope="module")
 def scorer():
-    return open_scorer("scenes-start")
+    return open_region_scorer("scenes-start")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,128 @@
+"""A scorer by the name that a person gives: the family is recognized by the checkpoint's own config."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from cacr._messages import unknown
+from cacr.data import Scorer
+from cacr.scorers.controls import ConstantScorer, RandomScorer
+
+Scores = dict[str, str]
+"""The name of a score -> module and class that compute it; the first is meant where none is named."""
+REGIONS = {"match": "regions:RegionScorer"}
+FAMILIES: dict[str, Scores] = {
+    "uniter": REGIONS,
+    "oscar": REGIONS,
+    "rosita": REGIONS,
+}
+"""transformers' model type -> its scores. Adding a family: a file with a class, and an entry here."""
+OPEN_CLIP = "open_clip"
+WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
+
+
+def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
+    """A scorer of a model.
+
+    Args:
+        model: A folder with config.json, a name on the hub, an OpenCLIP checkpoint, or a control: "constant",
+            "random", "random:SEED".
+        score: Which of a model's scores, where it has several; the first of `scores_of` if None.
+        options: As for the family's ``from_pretrained``: device, dtype, memory, name.
+
+    Raises:
+        FileNotFoundError: No such model.
+        ValueError: A model of no family that is known here, or a score that it does not have.
+    """
+    control = re.fullmatch(r"(constant|random)(?::(\d+))?", model)
+    if control and not Path(model).exists():
+        return ConstantScorer() if control[1] == "constant" else RandomScorer(int(control[2] or 0))
+    scores = scores_of(model)
+    if score is not None and score not in scores:
+        raise ValueError(unknown(f"score for {model}", score, scores))
+    module, name = scores[score or next(iter(scores))].split(":")
+    family = getattr(importlib.import_module(f"cacr.scorers.{module}"), name)
+    if len(scores) > 1 and len(set(scores.values())) < len(scores):  # one class that computes several
+        options["score"] = score or next(iter(scores))
+    options.setdefault("name", model)
+    return family.from_pretrained(model, **options)
+
+
+def scores_of(model: str) -> Scores:
+    """The scores that a model has, by its config.
+
+    Raises:
+        FileNotFoundError: No such model.
+        ValueError: A model of no family that is known here.
+    """
+    kind = _kind(model)
+    found = FAMILIES.get(kind) or _of_transformers(kind)
+    if not found:
+        raise ValueError(
+            unknown(f"kind of model at {model}:", kind, FAMILIES)
+            + " Beside these: every image-text-to-text model and causal language model of transformers"
+        )
+    return found
+
+
+def _of_transformers(kind: str) -> Scores:
+    """Scores of what transformers knows as a model that writes."""
+    from transformers.models.auto import modeling_auto
+
+    if kind in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return GENERATIVE
+    if kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return TEXT_ONLY
+    return {}
+
+
+GENERATIVE: Scores = {}
+TEXT_ONLY: Scores = {}
+
+
+def _kind(model: str) -> str:
+    path = Path(model)
+    if path.is_file() and path.suffix in WEIGHTS:
+        return OPEN_CLIP
+    if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
+        return OPEN_CLIP
+    if path.is_dir():
+        file = path / "config.json"
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"no config.json in {path}; expected a model folder as written by `cacr train` (RUN/model), by "
+                "`cacr convert CHECKPOINT FOLDER` or by save_pretrained"
+            )
+    else:
+        file = _from_hub(model)
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON ({error}); copy the model again") from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError(
+            f"{file} names no model_type; an original checkpoint? `cacr convert` makes a model folder of those of "
+            "UNITER, OSCAR and ROSITA"
+        )
+    return kind
+
+
+def _from_hub(model: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    expected = (
+        f"no model folder {model}; expected RUN/model as made by `cacr train`, a folder made by `cacr convert` or "
+        "save_pretrained, a model's name on the hub, scenes-start, constant or random"
+    )
+    if model.count("/") != 1 or model.startswith((".", "/")):
+        raise FileNotFoundError(expected)
+    try:
+        return Path(hf_hub_download(model, "config.json"))
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        raise FileNotFoundError(f"{expected}. The hub did not give it: {type(error).__name__}") from error
