@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from cacr.data.library import Missing
 
 Record = dict[str, Any]
 """One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""
+Kind = Literal["first caption", "two by two", "labelled"]
+"""Caption 0 is true of picture 0; caption c is true of picture c; one caption, one picture and a label."""
 Outcomes = dict[str, np.ndarray]
 """Metric -> whether each record is right."""
 
@@ -112,6 +114,8 @@ class Benchmark:
     """Metric -> how often a random scorer gets this example right."""
     groups: Callable[[Record], list[str]] = tags_of
     """The rows of the table that a record counts for."""
+    kind: Kind | None = None
+    """What kind of answers its records hold, for calibration; None where they are none of these."""
     needs: frozenset[str] = frozenset({"match"})
     """What a record must have besides its example."""
     cautions: tuple[str, ...] = ()
@@ -133,6 +137,10 @@ class Row:
     metric: str
     estimate: Estimate
     chance: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"group": self.group, "metric": self.metric, "chance": self.chance} | self.estimate.to_json()
 
 
 def clusters_of(records: Sequence[Record]) -> np.ndarray:

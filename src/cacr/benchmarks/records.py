@@ -45,10 +45,7 @@ def write_records(
         "scorer": describe(scorer),
         "options": (options or Options()).to_json(),
         "n": len(records),
-        "table": [
-            {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()
-            for row in table(benchmark, records)
-        ],
+        "table": [row.to_json() for row in table(benchmark, records)],
         "environment": environment,
     }
     write_text_whole(out / f"{benchmark.name}.json", json.dumps(about, indent=1) + "\n")

@@ -50,4 +50,5 @@ SCENES = Benchmark(
     right=two_by_two,
     chance=two_by_two_chance,
     groups=groups,
+    kind="two by two",
 )

@@ -1,11 +1,23 @@
-"""Winoground's scores are what its paper defines, ties are wrong, and chance is what a random ranker gets."""
+"""Winoground's scores are what its paper defines, ties are wrong, and chance is what a random ranker gets.
 
+Its files are read as published: lines beside a folder of pictures, or the hub's table with the pictures inside.
+"""
+
+import json
+import logging
+from collections import Counter
 from itertools import permutations
 
 import pytest
 import torch
+from PIL import Image
+from tests.unit.benchmarks.test_picture_tables import png, write_table
 
-from cacr.benchmarks.winoground import CHANCE, group_match, score
+from cacr.benchmarks import Options, table
+from cacr.benchmarks.statistics import proportion
+from cacr.benchmarks.winoground import CHANCE, WINOGROUND, group_match, score
+from cacr.regions import Regions, write_features
+from cacr.scorers import ConstantScorer, RandomScorer
 
 
 def test_a_perfect_model_scores_all():
@@ -65,3 +77,164 @@ def test_a_single_tie_is_wrong(tied, own):
     metric = "text" if tied[1] == own[1] else "image"
     assert not score(match)[metric].item()
     assert not score(match)["group"].item()
+
+
+def row(number, **changed):
+    return {
+        "id": number,
+        "image_0": f"ex_{number}_img_0",
+        "image_1": f"ex_{number}_img_1",
+        "caption_0": f"a dog bites man {number}",
+        "caption_1": f"a man bites dog {number}",
+        "tag": "Noun-Animal, Verb-Action",
+        "secondary_tag": "Series",
+        "num_main_preds": 1,
+        "collapsed_tag": "Object",
+    } | changed
+
+
+def write_lines(folder, rows):
+    (folder / "images").mkdir(parents=True)
+    (folder / "examples.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    for one in rows:
+        for i in (0, 1):
+            color = (one["id"] % 256, i, 0)
+            Image.new("RGB", (5, 4), color).save(folder / "images" / f"ex_{one['id']}_img_{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("inner", ["", "data", "winoground/data"])
+def test_the_first_release_is_read_with_its_pictures(tmp_path, inner):
+    write_lines(tmp_path / inner, [row(0), row(16)])
+    work = WINOGROUND.open(Options(data=tmp_path))
+    one = work.examples[1]
+    assert (one.example, list(one.captions)) == ("16", ["a dog bites man 16", "a man bites dog 16"])
+    assert list(one.pictures) == ["ex_16_img_0.png", "ex_16_img_1.png"]
+    assert work.picture("ex_16_img_1.png").image.getpixel((0, 0)) == (16, 1, 0)
+    assert not work.notes
+
+
+@pytest.mark.parametrize("name", ["data/test-00000-of-00001.parquet", "default/test/0000.parquet"])
+def test_the_table_of_the_hub_gives_the_same_examples_and_its_own_pictures(tmp_path, name):
+    rows = [row(0), row(16), row(399)]
+    columns = {key: [one[key] for one in rows] for key in rows[0]}
+    for i in (0, 1):
+        columns[f"image_{i}"] = [{"bytes": png((one["id"] % 256, i, 0)), "path": None} for one in rows]
+    write_table(tmp_path / "hub" / name, columns, ["image_0", "image_1"])
+    work = WINOGROUND.open(Options(data=tmp_path / "hub"))
+    lines = WINOGROUND.open(Options(data=write_lines(tmp_path / "lines", rows)))
+    assert work.examples == lines.examples
+    assert work.picture("ex_16_img_1.png").image.getpixel((0, 0)) == (16, 1, 0)
+
+
+@pytest.mark.parametrize("ending", ["", ".png", ".npz"])
+def test_regions_come_from_a_store_by_name_where_one_is_given(tmp_path, ending):
+    rows = [row(1), row(11)]
+    columns = {key: [one[key] for one in rows] for key in rows[0]}
+    for i in (0, 1):
+        columns[f"image_{i}"] = [{"bytes": png((0, 0, 0)), "path": None} for _ in rows]
+    write_table(tmp_path / "test-00000-of-00001.parquet", columns, ["image_0", "image_1"])
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    regions = {
+        f"ex_{number}_img_{i}{ending}": Regions(torch.tensor([[float(number), float(i)]]), boxes)
+        for number in (1, 11)
+        for i in (0, 1)
+    }
+    write_features(tmp_path / "regions.safetensors", regions)
+    work = WINOGROUND.open(Options(data=tmp_path, features=tmp_path / "regions.safetensors"))
+    name = work.examples[1].pictures[1]
+    assert work.picture(name).regions.features.tolist() == [[11.0, 1.0]]
+
+
+def test_tags_say_what_is_swapped_what_is_tested_and_why_it_is_hard(tmp_path):
+    rows = [row(0, secondary_tag=None), row(16), row(36, collapsed_tag="Relation", num_main_preds=2)]
+    work = WINOGROUND.open(Options(data=write_lines(tmp_path, rows)))
+    assert [list(one.tags) for one in work.examples] == [
+        ["object", "1 main predicate", "swap: noun", "swap: verb", "why hard: no tag"],
+        [
+            "object",
+            "1 main predicate",
+            "swap: noun",
+            "swap: verb",
+            "also: series",
+            "why hard: complex reasoning",
+        ],
+        [
+            *["relation", "2 main predicates", "swap: noun", "swap: verb", "also: series"],
+            *["why hard: unusual image", "why hard: ambiguously correct", "why hard: visually difficult"],
+        ],
+    ]
+    assert work.examples[1].keeps == {"tag": "Noun-Animal, Verb-Action", "secondary_tag": "Series"}
+
+
+def test_why_examples_are_hard_is_told_of_all_400(tmp_path):
+    (tmp_path / "examples.jsonl").write_text("".join(json.dumps(row(i)) + "\n" for i in range(401)))
+    work = WINOGROUND.open(Options(data=tmp_path))
+    counts = Counter(
+        tag.removeprefix("why hard: ") for one in work.examples for tag in one.tags if "why" in tag
+    )
+    assert counts == {
+        "no tag": 172,
+        "complex reasoning": 78,
+        "unusual image": 56,
+        "unusual text": 50,
+        "ambiguously correct": 46,
+        "visually difficult": 38,
+        "non-minimal": 30,
+    }
+
+
+@pytest.mark.parametrize(
+    "line, named",
+    [
+        ('{"id": 3, "caption_0": "a"', "line 2"),
+        ("[1]", "line 2 is no example"),
+        (json.dumps(row(3, caption_1=" ")), "line 2: caption_1"),
+        (json.dumps(row(3, image_0=None)), "line 2: image_0"),
+        (json.dumps(row("3")), "line 2: id is '3'"),
+        (json.dumps(row(1)), "the example 1 comes twice"),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path, line, named):
+    (tmp_path / "examples.jsonl").write_text(f"{json.dumps(row(1))}\n{line}\n")
+    with pytest.raises(ValueError, match=named):
+        WINOGROUND.open(Options(data=tmp_path))
+
+
+def test_pictures_that_are_still_packed_are_named(tmp_path):
+    (tmp_path / "examples.jsonl").write_text(json.dumps(row(1)))
+    (tmp_path / "images.zip").touch()
+    with pytest.raises(FileNotFoundError, match="images.zip is not unpacked"):
+        WINOGROUND.open(Options(data=tmp_path))
+
+
+def test_missing_pictures_are_refused_or_left_out_with_a_note(tmp_path, caplog):
+    write_lines(tmp_path, [row(0), row(1)])
+    (tmp_path / "images" / "ex_1_img_0.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 pictures.*ex_1_img_0.png"):
+        WINOGROUND.open(Options(data=tmp_path))
+    with caplog.at_level(logging.WARNING):
+        work = WINOGROUND.open(Options(data=tmp_path, missing="skip"))
+    assert [one.example for one in work.examples] == ["0"]
+    assert any("1 of 2 examples left out" in note for note in work.notes)
+
+
+def test_without_files_the_way_to_get_them_is_said(tmp_path):
+    with pytest.raises(ValueError, match="--data FOLDER.*Accept the terms"):
+        WINOGROUND.open(Options())
+    with pytest.raises(FileNotFoundError, match=r"none of the files of winoground.*Accept the terms"):
+        WINOGROUND.open(Options(data=tmp_path))
+    (tmp_path / "examples.jsonl").write_text(json.dumps(row(1)))
+    with pytest.raises(ValueError, match="unknown part of winoground 'train'"):
+        WINOGROUND.open(Options(data=tmp_path, split="train"))
+
+
+def test_scorers_that_know_nothing_get_nothing_or_chance(tmp_path):
+    (tmp_path / "examples.jsonl").write_text("".join(json.dumps(row(i)) + "\n" for i in range(3000)))
+    records = WINOGROUND.measure(ConstantScorer(), Options(data=tmp_path))
+    assert not any(right.any() for right in WINOGROUND.right(records).values())
+    records = WINOGROUND.measure(RandomScorer(), Options(data=tmp_path))
+    for metric, right in WINOGROUND.right(records).items():
+        found = proportion(right, [record["cluster"] for record in records], level=0.999)
+        assert found.low < WINOGROUND.chance(records[0])[metric] < found.high
+    assert {"all", "object", "why hard: no tag"} <= {one.group for one in table(WINOGROUND, records)}
