@@ -188,7 +188,7 @@ def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
         cwd=tmp_path,
     )
     shown = run("eval", "run/model", "retrieval", "--data", "photos", "--json", cwd=tmp_path)
-    assert json.loads(shown)["retrieval"][0]["n"] == 8
+    assert json.loads(shown)["retrieval"]["rows"][0]["n"] == 8
     run(
         "explore",
         "run/model",
@@ -238,7 +238,7 @@ def test_photographs_become_regions_a_model_and_a_score(tmp_path):
     said = run("train", "photographs", "--data", "photos", "--out", "run", *short, *halves, cwd=tmp_path)
     command = " ".join(said.split()).split("Measure it: cacr ")[1].split()
     shown = run(*command, "--json", cwd=tmp_path)
-    assert json.loads(shown)["retrieval"][0]["n"] == 2
+    assert json.loads(shown)["retrieval"]["rows"][0]["n"] == 2
 
 
 def test_an_original_checkpoint_becomes_a_folder(tmp_path, data):

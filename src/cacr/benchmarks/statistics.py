@@ -5,8 +5,11 @@ chance are then crossed: the seeds and the examples. Their variances add (Camero
 
     Var(mean) = Var_by_seeds + Var_by_examples − Var_of_cells / cells,     floored at the larger of the first two
 
-and the interval is Student's with Satterthwaite's degrees of freedom. Examples that share a picture are averaged first
-(``clusters``): they are one draw. The numerics are scipy's and statsmodels'.
+and the interval is Student's with Satterthwaite's degrees of freedom. Examples that share a picture are one draw
+(``clusters``): the error is the jackknife's over clusters (CV3 of MacKinnon, Nielsen & Webb 2023), and clusters of
+unequal size count as fewer (Kish 1965: n² / Σ n_g²). The numerics are scipy's and statsmodels'.
+
+How often the intervals hold the truth is simulated in tests/unit/benchmarks/test_coverage.py.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -53,10 +56,14 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
     """The share of right examples with its interval.
 
     Args:
-        right: One outcome per example, true or false.
+        right: One outcome per example, true or false; or a share of 0-1, where an example is several answers.
         clusters: A label per example where examples share a picture or another source; the interval then is
-            Student's on the clustered standard error, else Wilson's.
+            Student's on the clustered standard error of the log-odds, as for shares; else Wilson's. (On the scale
+            of the proportion itself it holds a truth of 95 % in 40 clusters 84 % of the time.)
         level: Of confidence, 0-1.
+
+    Raises:
+        ValueError: Outcomes outside of 0-1, or labels that are not one an example.
 
     Example:
         >>> e = proportion([True] * 9 + [False])
@@ -69,17 +76,41 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
     n = len(x)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
-    if clusters is None or len(set(np.asarray(clusters).tolist())) == n:
-        return _wilson(x.mean(), n, n, level, "wilson")
-    _, member = np.unique(np.asarray(clusters), return_inverse=True)
-    groups = int(member.max()) + 1
-    if groups < 2:
-        return Estimate(float(x.mean()), math.nan, math.nan, n, method="one cluster")
-    sums = np.bincount(member, weights=x - x.mean())
-    error = math.sqrt((sums**2).sum() * groups / (groups - 1)) / n
-    if error < TINY:  # Wilson's interval has a width even then; the clusters are what was drawn
-        return _wilson(x.mean(), groups, n, level, "wilson over clusters")
-    return _student(x.mean(), error, groups - 1, n, 1, level, "clustered", bounded=True)
+    if not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(
+            f"an outcome is {x[~((x >= 0) & (x <= 1))][0]}; expected right or wrong, or a share of 0-1"
+        )
+    alone = clusters is None or len(set(np.asarray(clusters).tolist())) == n == np.asarray(clusters).size
+    if alone and np.isin(x, (0, 1)).all():
+        return wilson(x.mean(), n, level=level)
+    found = spread(x, None if alone else clusters)
+    if found.draws < 2:
+        return Estimate(found.mean, math.nan, math.nan, n, method="one cluster")
+    if found.error < TINY:  # Wilson's interval has a width even then; the clusters are what was drawn
+        return wilson(found.mean, found.draws, n, level, "wilson over clusters")
+    reach = found.reach(level) / (
+        found.mean * (1 - found.mean)
+    )  # the delta method: d logit(p) = dp / (p (1 - p))
+    low, high = special.expit(special.logit(found.mean) + np.array([-reach, reach]))
+    return Estimate(found.mean, float(low), float(high), n, method="over examples" if alone else "clustered")
+
+
+def wilson(
+    share: float, drawn: int, n: int | None = None, level: float = LEVEL, method: str = "wilson"
+) -> Estimate:
+    """Wilson's interval of a share of independent draws.
+
+    Args:
+        share: Of right ones, 0-1.
+        drawn: Independent draws: examples, or clusters of them.
+        n: Examples, if not as many.
+        level: Of confidence, 0-1.
+        method: What to call it.
+    """
+    _check_level(level)
+    low, high = proportion_confint(share * drawn, drawn, alpha=1 - level, method="wilson")
+    value = float(share)
+    return Estimate(value, min(value, float(low)), max(value, float(high)), n or drawn, method=method)
 
 
 def crossed(right: ArrayLike, clusters: ArrayLike | None = None, level: float = LEVEL) -> Estimate:
@@ -91,10 +122,11 @@ def crossed(right: ArrayLike, clusters: ArrayLike | None = None, level: float = 
         level: Of confidence, 0-1.
     """
     x = _table(right)
-    if x.shape[0] == 1 or np.ptp(x) < TINY:  # one seed, or no variation: Wilson's never has zero width
+    found = spread(x, clusters)
+    if x.shape[0] == 1 or found.error < TINY or found.draws < 2:  # Wilson's never has zero width
         one = proportion(x[0], clusters, level)
         return Estimate(one.value, one.low, one.high, one.n, x.shape[0], one.method)
-    return _crossed(x, clusters, level, bounded=True)
+    return _student(found, level, found.method, bounded=True)
 
 
 def paired_difference(
@@ -121,7 +153,8 @@ def paired_difference(
         raise ValueError(
             f"outcomes have shapes {a.shape} and {b.shape}; expected the same [seed, example] for both"
         )
-    return _crossed(a - b, clusters, level, bounded=False)
+    found = spread(a - b, clusters)
+    return _student(found, level, found.method, bounded=False)
 
 
 def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
@@ -136,50 +169,95 @@ def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
     return float(mcnemar(cells, exact=True).pvalue)
 
 
-def _wilson(mean: float, drawn: int, n: int, level: float, method: str) -> Estimate:
-    low, high = proportion_confint(mean * drawn, drawn, alpha=1 - level, method="wilson")
-    value = float(mean)
-    return Estimate(value, min(value, float(low)), max(value, float(high)), n, method=method)
+def _check_level(level: float) -> None:
+    if not (0 < level < 1):
+        raise ValueError(f"level is {level}; expected a confidence between 0 and 1, such as 0.95")
 
 
 def _table(outcomes: ArrayLike) -> NDArray[np.float64]:
     x = np.atleast_2d(np.asarray(outcomes, dtype=float))
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"outcomes have shape {x.shape}; expected [seed, example], one of each at least")
+    if not np.isfinite(x).all():
+        raise ValueError(
+            f"{(~np.isfinite(x)).sum()} of {x.size} outcomes are not finite; expected right or wrong"
+        )
     return x
 
 
-def _crossed(x: NDArray[np.float64], clusters: ArrayLike | None, level: float, bounded: bool) -> Estimate:
-    examples = x.shape[1]
-    mean = x.mean()
+@dataclass(frozen=True)
+class Spread:
+    """How far a mean of outcomes may be from the truth."""
+
+    mean: float
+    error: float
+    """Standard error; nan where a single draw says nothing of it."""
+    freedom: float
+    """Student's degrees of freedom."""
+    n: int
+    """Examples."""
+    seeds: int
+    draws: int
+    """Clusters, or examples where none are shared."""
+
+    @property
+    def method(self) -> str:
+        """What the error is of."""
+        return "crossed seeds and examples" if self.seeds > 1 else "paired over examples"
+
+    def reach(self, level: float) -> float:
+        """Half the width of Student's interval; nan where outcomes do not vary."""
+        _check_level(level)
+        if not (self.freedom > 0 and self.error >= TINY):  # they say nothing of how they might vary
+            return math.nan
+        return float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
+
+
+def spread(outcomes: ArrayLike, clusters: ArrayLike | None = None) -> Spread:
+    """Mean and standard error over seeds and examples.
+
+    Args:
+        outcomes: [seed, example] or [example]; outcomes or differences of them.
+        clusters: A label per example where examples share a picture or another source.
+    """
+    x = _table(outcomes)
+    examples, mean = x.shape[1], float(x.mean())
+    draws: float = examples
     if clusters is not None:
-        x = _by_cluster(x, clusters)
+        x, draws = _by_cluster(x, clusters)
     seeds, n = x.shape
     by_seed = x.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
     by_example = x.mean(0).var(ddof=1) / n if n > 1 else math.nan
     rest = x - x.mean(1, keepdims=True) - x.mean(0, keepdims=True) + x.mean()
     of_cells = (rest**2).sum() / max(1, (seeds - 1) * (n - 1)) / x.size if seeds > 1 else 0.0
     variance = max(by_seed + by_example - of_cells, by_seed, by_example)
-    freedom = n - 1
+    freedom = draws - 1
     if seeds > 1 and variance > 0:  # Satterthwaite, with each source's own freedom
-        freedom = variance**2 / (by_seed**2 / (seeds - 1) + (variance - by_seed) ** 2 / (n - 1))
-    method = "crossed seeds and examples" if seeds > 1 else "paired over examples"
-    return _student(mean, math.sqrt(variance), freedom, examples, seeds, level, method, bounded)
+        freedom = variance**2 / (by_seed**2 / (seeds - 1) + (variance - by_seed) ** 2 / (draws - 1))
+    return Spread(mean, math.sqrt(variance), float(freedom), examples, seeds, n)
 
 
-def _by_cluster(x: NDArray[np.float64], clusters: ArrayLike) -> NDArray[np.float64]:
-    """Sums per cluster, scaled so that their mean is the mean over examples whatever the clusters' sizes."""
-    _, member = np.unique(np.asarray(clusters), return_inverse=True)
-    groups = int(member.max()) + 1
-    return np.stack([np.bincount(member, weights=row, minlength=groups) for row in x]) * groups / x.shape[1]
+def _by_cluster(x: NDArray[np.float64], clusters: ArrayLike) -> tuple[NDArray[np.float64], float]:
+    """What each cluster adds to the mean over examples, so that its variance is the jackknife's; clusters that count.
+
+    With clusters of equal size these are their means.
+    """
+    labels = np.asarray(clusters)
+    if labels.shape != x.shape[1:]:
+        raise ValueError(f"{labels.size} cluster labels for {x.shape[1]} examples; expected one an example")
+    _, member, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    groups, examples = len(sizes), x.shape[1]
+    sums = np.stack([np.bincount(member, weights=row, minlength=groups) for row in x]) * groups / examples
+    if groups == 1 or (sizes == sizes[0]).all():
+        return sums, groups
+    off = sums - x.mean() * sizes * groups / examples  # a large cluster is not far off because it is large
+    off *= (1 - 1 / groups) / (1 - sizes / examples)  # it pulls the mean towards itself
+    return x.mean() + off, examples**2 / float((sizes**2).sum())
 
 
-def _student(
-    mean: float, error: float, freedom: float, n: int, seeds: int, level: float, method: str, bounded: bool
-) -> Estimate:
-    certain = freedom <= 0 or error < TINY  # outcomes without variation say nothing of how they might vary
-    reach = math.nan if certain else float(stats.t.ppf((1 + level) / 2, freedom)) * error
-    low, high = float(mean) - reach, float(mean) + reach
+def _student(found: Spread, level: float, method: str, bounded: bool) -> Estimate:
+    reach = found.reach(level)
+    low, high = found.mean - reach, found.mean + reach
     if bounded and not math.isnan(reach):
         low, high = max(0.0, low), min(1.0, high)
-    return Estimate(float(mean), low, high, n, seeds, method)
+    return Estimate(found.mean, low, high, found.n, found.seeds, method)

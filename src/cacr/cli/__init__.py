@@ -19,6 +19,10 @@ COMMANDS = {
     "train": ("cacr.cli.train:train", "Fine-tune a model with mined hard negatives and an attention loss."),
     "sweep": ("cacr.cli.sweep:sweep", "Search for good options of a recipe with Optuna, resumable."),
     "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
+    "benchmarks": (
+        "cacr.cli.benchmarks:benchmarks",
+        "List the benchmarks: what each asks, its licence, how to get its files.",
+    ),
     "rescore": (
         "cacr.cli.compare:rescore",
         "Make the tables of an evaluation again from its records, without the model.",

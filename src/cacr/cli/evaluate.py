@@ -13,6 +13,7 @@ from cacr._files import working_in
 from cacr._messages import unknown
 from cacr._processes import rank, world_size
 from cacr.benchmarks import BENCHMARKS, Benchmark, Options
+from cacr.benchmarks.tables import Form
 from cacr.cli.show import bar, console, print_evaluation
 
 
@@ -36,7 +37,7 @@ def evaluate(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     memory: float | None = None,
-    form: Literal["text", "markdown", "latex", "json"] = "text",
+    form: Form = "text",
     json_: bool = False,
 ) -> int:
     """Measure a model on benchmarks: every number with its n and interval, one record per example on disk.
@@ -108,7 +109,7 @@ def evaluate(
     return 0
 
 
-def _measure(benchmark: Benchmark, scorer: Any, out: Path, options: Options, form: str) -> Any:
+def _measure(benchmark: Benchmark, scorer: Any, out: Path, options: Options, form: Form) -> Any:
     """Ask what is not answered yet, and print the table; the table's numbers."""
     from cacr.benchmarks.records import read_about, read_records
     from cacr.benchmarks.running import answer, check_finished, finish

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from transformers.utils import logging
 
 from cacr.benchmarks import Benchmark, Row, table
 from cacr.benchmarks.benchmark import Record
-from cacr.benchmarks.statistics import Estimate
+from cacr.benchmarks.tables import Form, percent, render
 
 console = Console()
 _beside = Console(stderr=True)  # progress is no result: a pipe gets the results alone
 logging.disable_progress_bar()  # ours tells more
+PICTURES = {".png", ".pdf", ".svg"}
 
 
 def bar(visible: bool = True) -> Progress:
@@ -33,43 +33,52 @@ def bar(visible: bool = True) -> Progress:
     )
 
 
-def percent(estimate: Estimate) -> str:
-    """``47.8 [43.0, 52.7]``, in percent."""
-    if math.isnan(estimate.value):
-        return "-"
-    if math.isnan(estimate.low):
-        return f"{100 * estimate.value:.1f} [no interval]"
-    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
-def score_table(title: str, rows: Iterable[Row]) -> Table:
-    """Groups and metrics with intervals, n and chance."""
-    shown = Table(title=title, title_justify="left")
-    for name in ("group", "metric", "% [95 % interval]", "n", "chance %"):
-        shown.add_column(name, justify="left" if name in ("group", "metric") else "right")
-    last = None
-    for row in rows:
-        shown.add_row(
-            "" if row.group == last else row.group,
-            row.metric,
-            percent(row.estimate),
-            str(row.estimate.n),
-            f"{100 * row.chance:.1f}",
-        )
-        last = row.group
-    return shown
-
-
 def print_evaluation(
-    benchmark: Benchmark, records: Sequence[Record], about: Mapping[str, Any], form: str
-) -> list[dict[str, Any]]:
-    """Print the table of a benchmark with what a reader must know beside it; its numbers."""
+    benchmark: Benchmark, records: Sequence[Record], about: Mapping[str, Any], form: Form
+) -> dict[str, Any]:
+    """Print the table of a benchmark with what a reader must know beside it; its numbers as JSON has them."""
     rows = table(benchmark, records)
     if form != "json":
-        console.print(score_table(f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}.", rows))
+        print(
+            render(rows, form, benchmark.name, f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}.")
+        )
         for note in (*about.get("notes", ()), *benchmark.cautions):
             console.print(f"Note: {note}", markup=False, highlight=False)
-    return [
-        {"group": row.group, "metric": row.metric, "chance": row.chance} | row.estimate.to_json()
-        for row in rows
-    ]
+        print()
+    return {
+        "notes": list(about.get("notes", ())),
+        "version": about.get("version"),
+        "rows": [row.to_json() for row in rows],
+    }
+
+
+def draw_scores(file: Path, title: str, rows: Mapping[str, Sequence[Row]]) -> None:
+    """Write a plot of scores with error bars, of one or several models, with published ones beside.
+
+    Raises:
+        FileExistsError: The file exists.
+        ValueError: It does not end like a picture.
+    """
+    from cacr.benchmarks.references import references_for
+    from cacr.explore.plots import estimates_plot
+
+    if file.suffix not in PICTURES:
+        raise ValueError(f"a plot named {file}; expected a name that ends in {', '.join(sorted(PICTURES))}")
+    if file.exists():
+        raise FileExistsError(f"{file} exists and is not overwritten; give another name")
+    groups = {row.group for some in rows.values() for row in some}
+    published = [one for group in sorted(groups) for one in references_for(title, group)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    estimates_plot(rows, title, published).savefig(file, dpi=150)
+
+
+def headline(rows: Sequence[Row]) -> Row:
+    """The row that stands for a benchmark: of its first group the strictest metric."""
+    first = [row for row in rows if row.group == rows[0].group]
+    by_metric = {row.metric: row for row in first}
+    return next(
+        (by_metric[name] for name in ("group", "both", "accuracy", "R@1") if name in by_metric), first[0]
+    )
+
+
+__all__ = ["bar", "console", "draw_scores", "headline", "percent", "print_evaluation"]

@@ -20,8 +20,9 @@ from cacr.data.pairs import Picture
 
 Encoded = dict[str, Tensor]
 """Rows of what a model reads, one per caption or picture, padded at the end."""
-MEMORY = 0.25
-"""GiB that the activations of one forward pass may take, about."""
+MEMORY = 1 / 16
+DEVICE_MEMORY = {"cpu": MEMORY, "cuda": 2.0}
+"""GiB that the activations of one forward pass may take, about, by device: what stays in a CPU's caches is faster."""
 
 
 class UniqueScorer(ABC):
@@ -87,7 +88,8 @@ class EncodedScorer(UniqueScorer):
     Args:
         model: The model; it is put into eval mode.
         name: For tables and records.
-        memory: GiB that the activations of a forward pass may take, about; sets how many pairs go into one.
+        memory: GiB that the activations of a forward pass may take, about; sets how many pairs go into one. If None,
+            what suits the device.
     """
 
     cut_text: Sequence[str] = ("input_ids", "attention_mask", "token_type_ids")
@@ -95,11 +97,12 @@ class EncodedScorer(UniqueScorer):
     cut_seen: Sequence[str] = ("region_features", "region_positions", "region_mask")
     """Tensors of `encode_pictures` whose second axis is regions: cut to the most regions of a batch."""
 
-    def __init__(self, model: PreTrainedModel, name: str = "", memory: float = MEMORY):
+    def __init__(self, model: PreTrainedModel, name: str = "", memory: float | None = None):
         super().__init__()
-        if memory <= 0:
+        if memory is not None and memory <= 0:
             raise ValueError(f"memory is {memory} GiB; expected more than 0")
-        self.model, self.name, self.memory = model.eval(), name or model.config.model_type, memory
+        self.model, self.name = model.eval(), name or model.config.model_type
+        self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
         self._latest: tuple[Sequence[str], Encoded] | None = None
 
     @property
@@ -142,10 +145,12 @@ class EncodedScorer(UniqueScorer):
         """The match of captions[rows[i]] with pictures[columns[i]], similar lengths together."""
         text, seen = self._captions(captions), self.encode_pictures(pictures)
         text_length, seen_length = _lengths(text, "attention_mask"), _lengths(seen, "region_mask")
+        cut_text = self.cut_text if "attention_mask" in text else ()  # without a mask all is real
+        cut_seen = self.cut_seen if "region_mask" in seen else ()
         match = torch.empty(len(rows))
         for some in self._batches(text_length[rows], seen_length[columns]):
-            batch = _rows(text, self.cut_text, rows[some], int(text_length[rows[some]].max()))
-            shown = _rows(seen, self.cut_seen, columns[some], int(seen_length[columns[some]].max()))
+            batch = _rows(text, cut_text, rows[some], int(text_length[rows[some]].max()))
+            shown = _rows(seen, cut_seen, columns[some], int(seen_length[columns[some]].max()))
             match[some] = self.forward(batch, shown).float().cpu()
             self.progress(len(some))
         return match
@@ -189,7 +194,7 @@ def _lengths(rows: Encoded, mask: str) -> Tensor:
     if mask in rows:
         return rows[mask].sum(1).cpu()
     first = next(iter(rows.values()))
-    return torch.full((len(first),), first.shape[1] if first.ndim > 2 else 1)
+    return torch.full((len(first),), first.shape[1] if first.ndim > 1 else 1)
 
 
 def _rows(rows: Encoded, cut: Sequence[str], index: Tensor, longest: int) -> Encoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 from pathlib import Path
@@ -14,13 +15,39 @@ from cacr.scorers.controls import ConstantScorer, RandomScorer
 
 Scores = dict[str, str]
 """The name of a score -> module and class that compute it; the first is meant where none is named."""
-REGIONS = {"match": "regions:RegionScorer"}
+
+
+def _scores(where: str, *names: str) -> Scores:
+    return dict.fromkeys(names, where)
+
+
+REGIONS = _scores("regions:RegionScorer", "match")
+DUAL = _scores("dual:DualEncoderScorer", "match")
 FAMILIES: dict[str, Scores] = {
     "uniter": REGIONS,
     "oscar": REGIONS,
     "rosita": REGIONS,
+    "lxmert": _scores("lxmert:LxmertScorer", "itm"),
+    "visual_bert": _scores("visual_bert:VisualBertScorer", "itm"),
+    "vilt": _scores("vilt:ViltScorer", "itm"),
+    "blip": _scores("blip:BlipScorer", "itm", "itc"),
+    "blip-2": _scores("blip2:Blip2Scorer", "itm", "itc"),
+    "bridgetower": _scores("bridgetower:BridgeTowerScorer", "itm", "itc"),
+    "flava": _scores("flava:FlavaScorer", "itm", "itc"),
+    "clip": DUAL,
+    "siglip": DUAL,
+    "siglip2": DUAL,
+    "align": DUAL,
+    "altclip": DUAL,
+    "chinese_clip": DUAL,
+    "metaclip_2": DUAL,
+    "open_clip": _scores("open_clip:OpenClipScorer", "match"),
 }
 """transformers' model type -> its scores. Adding a family: a file with a class, and an entry here."""
+WRITES = ("ForConditionalGeneration", "ForCausalLM", "ForQuestionAnswering")
+"""Endings of classes that write: a BLIP of these is no BLIP with a matching head."""
+GENERATIVE: Scores = {"vqascore": "vqascore:VQAScorer", "likelihood": "likelihood:LikelihoodScorer"}
+TEXT_ONLY: Scores = {"plausibility": "text_only:TextOnlyScorer"}
 OPEN_CLIP = "open_clip"
 WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
 
@@ -46,9 +73,14 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
         raise ValueError(unknown(f"score for {model}", score, scores))
     module, name = scores[score or next(iter(scores))].split(":")
     family = getattr(importlib.import_module(f"cacr.scorers.{module}"), name)
-    if len(scores) > 1 and len(set(scores.values())) < len(scores):  # one class that computes several
+    if list(scores.values()).count(scores[score or next(iter(scores))]) > 1:  # a class that computes several
         options["score"] = score or next(iter(scores))
     options.setdefault("name", model)
+    strange = options.keys() - inspect.signature(family.from_pretrained).parameters.keys()
+    if strange:
+        raise ValueError(
+            f"{', '.join(sorted(strange))} means nothing for {model}, which is scored by {name}; leave it out"
+        )
     return family.from_pretrained(model, **options)
 
 
@@ -59,8 +91,9 @@ def scores_of(model: str) -> Scores:
         FileNotFoundError: No such model.
         ValueError: A model of no family that is known here.
     """
-    kind = _kind(model)
-    found = FAMILIES.get(kind) or _of_transformers(kind)
+    kind, classes = _kind(model)
+    writes = any(name.endswith(WRITES) for name in classes)
+    found = (None if writes else FAMILIES.get(kind)) or _of_transformers(kind) or FAMILIES.get(kind)
     if not found:
         raise ValueError(
             unknown(f"kind of model at {model}:", kind, FAMILIES)
@@ -80,16 +113,13 @@ def _of_transformers(kind: str) -> Scores:
     return {}
 
 
-GENERATIVE: Scores = {}
-TEXT_ONLY: Scores = {}
-
-
-def _kind(model: str) -> str:
+def _kind(model: str) -> tuple[str, list[str]]:
+    """The model type, and the names of the classes that the checkpoint says it was saved from."""
     path = Path(model)
     if path.is_file() and path.suffix in WEIGHTS:
-        return OPEN_CLIP
-    if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
-        return OPEN_CLIP
+        return OPEN_CLIP, []
+    if path.is_dir() and not (path / "config.json").is_file() and _holds_open_clip(path):
+        return OPEN_CLIP, []
     if path.is_dir():
         file = path / "config.json"
         if not file.is_file():
@@ -109,7 +139,12 @@ def _kind(model: str) -> str:
             f"{file} names no model_type; an original checkpoint? `cacr convert` makes a model folder of those of "
             "UNITER, OSCAR and ROSITA"
         )
-    return kind
+    return kind, [str(name) for name in config.get("architectures") or ()]
+
+
+def _holds_open_clip(folder: Path) -> bool:
+    names = [file.name for file in folder.iterdir()]
+    return any(name.startswith("open_clip_") for name in names) or sum(n.endswith(".pt") for n in names) == 1
 
 
 def _from_hub(model: str) -> Path:

@@ -14,7 +14,7 @@ from cacr.attention import AttentionBlocks, watch
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
 from cacr.models.processing import RegionProcessor
-from cacr.scorers.encoded import MEMORY, Encoded, EncodedScorer, settle
+from cacr.scorers.encoded import Encoded, EncodedScorer, settle
 
 
 class RegionScorer(EncodedScorer):
@@ -24,11 +24,11 @@ class RegionScorer(EncodedScorer):
         model: A model whose output has ``rank_scores``: UNITER, OSCAR or ROSITA.
         processor: Its processor.
         name: For tables and records.
-        memory: GiB that the activations of a forward pass may take, about.
+        memory: GiB that the activations of a forward pass may take, about; what suits the device if None.
     """
 
     def __init__(
-        self, model: PreTrainedModel, processor: RegionProcessor, name: str = "", memory: float = MEMORY
+        self, model: PreTrainedModel, processor: RegionProcessor, name: str = "", memory: float | None = None
     ):
         super().__init__(model, name, memory)
         self.processor = processor
@@ -39,11 +39,12 @@ class RegionScorer(EncodedScorer):
         folder: str | os.PathLike[str],
         device: str | None = None,
         dtype: torch.dtype = torch.float32,
-        **kwargs: Any,
+        name: str = "",
+        memory: float | None = None,
     ) -> RegionScorer:
         """From a folder made by `cacr train` or ``save_pretrained``; on a GPU if there is one and none is named."""
         model = settle(load_model(folder, dtype=dtype), device)
-        return cls(model, load_processor(folder), **kwargs)
+        return cls(model, load_processor(folder), name, memory)
 
     def encode_captions(self, captions: Sequence[str]) -> Encoded:
         """Token ids, padded."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cacr.benchmarks.statistics import crossed, mcnemar_p, paired_difference, proportion
+from cacr.benchmarks.statistics import crossed, mcnemar_p, paired_difference, proportion, spread
 
 
 def test_a_proportion_has_wilsons_interval():
@@ -129,3 +129,51 @@ def test_clusters_without_variation_still_have_an_interval():
     estimate = proportion([True] * 40, clusters=[i // 5 for i in range(40)])
     assert estimate.value == 1
     assert 0.6 < estimate.low < 0.75  # 8 clusters, not 40 examples
+
+
+def test_large_clusters_are_not_far_off_because_they_are_large():
+    """All pictures are answered alike: however many examples each has, the mean is sure."""
+    sizes = np.array([1, 2, 3, 22] * 10)
+    clusters = np.repeat(np.arange(40), sizes)
+    always = np.ones(len(clusters))
+    always[clusters == 0] = 0
+    d = paired_difference(always, np.zeros(len(clusters)), clusters)
+    assert d.high - d.low < 0.02
+    assert d.low < 1 - 1 / 280 < d.high + 0.01
+
+
+def test_clustered_proportions_stay_inside_and_lean_towards_the_middle():
+    estimate = proportion([True] * 95 + [False] * 5, [i // 5 for i in range(100)])
+    assert 0 < estimate.low < estimate.high < 1
+    assert estimate.value - estimate.low > estimate.high - estimate.value
+
+
+def test_shares_vary_less_than_outcomes():
+    shares = np.array([0.25, 0.5, 0.75, 0.5] * 25)
+    of_shares, of_outcomes = proportion(shares), proportion(np.arange(100) % 2)
+    assert of_shares.value == of_outcomes.value
+    assert of_shares.high - of_shares.low < 0.5 * (of_outcomes.high - of_outcomes.low)
+
+
+def test_clusters_of_unequal_size_count_as_fewer():
+    sizes = np.array([20] + [1] * 19)
+    clusters = np.repeat(np.arange(20), sizes)
+    found = spread(np.arange(39) % 2, clusters)
+    assert found.draws == 20
+    assert found.freedom == pytest.approx(39**2 / (sizes**2).sum() - 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: proportion([1, 0, 2]), r"an outcome is 2\.0"),
+        (lambda: proportion([1, np.nan]), "an outcome is nan"),
+        (lambda: proportion([1, 0, 1], ["a", "a"]), "2 cluster labels for 3 examples"),
+        (lambda: proportion([1, 0], level=95), "level is 95"),
+        (lambda: paired_difference([1, 0, 1], [0, 0, 1], level=95), "level is 95"),
+        (lambda: paired_difference([1, np.nan], [0, 0]), "1 of 2 outcomes are not finite"),
+    ],
+)
+def test_outcomes_that_are_none_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

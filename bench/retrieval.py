@@ -1,0 +1,89 @@
+"""Retrieval with a cross-encoder against a straightforward loop: pairs per second of processor time, in the same run.
+
+    python -m bench.retrieval FOLDER         FOLDER: captions.jsonl and features.safetensors (docs/data.md)
+
+All captions of the folder with its pictures, a random UNITER-base. The loop takes one caption against all pictures at
+a time, as the released evaluations do: the caption is tokenized and padded to 60 tokens once per picture, the regions
+of all pictures are padded and copied again for every caption. "unpadded" is the same loop with captions of their own
+length. Equal scores are checked first. Rounds are interleaved, each on other captions.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.testing import assert_close
+
+from cacr.data import Picture, open_captions
+from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
+from cacr.scorers import RegionScorer
+from cacr.training.tokenizers import tokenizer_of_captions
+
+ROUNDS, CAPTIONS = 3, 8
+
+
+def scorer_of(captions: list[str]) -> RegionScorer:
+    """A random UNITER-base over the words of these captions."""
+    torch.manual_seed(0)
+    processor = UniterProcessor(tokenizer_of_captions(captions))
+    config = UniterConfig(vocab_size=len(processor.tokenizer))
+    return RegionScorer(UniterForImageTextRetrieval(config), processor)
+
+
+@torch.inference_mode()
+def loop(
+    scorer: RegionScorer, captions: list[str], pictures: list[Picture], pad: bool = True
+) -> torch.Tensor:
+    """[caption, picture]: one caption against all pictures at a time."""
+    rows = []
+    for caption in captions:
+        batch = dict(scorer.processor([caption] * len(pictures), [picture.regions for picture in pictures]))
+        if pad:
+            for name in ("input_ids", "attention_mask"):
+                batch[name] = torch.nn.functional.pad(batch[name], (0, 60 - batch[name].shape[1]))
+        rows.append(scorer.model(**batch).rank_scores[:, 0])
+    return torch.stack(rows)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Processor time of a call, which what else runs on the machine does not lengthen."""
+    begun = time.process_time()
+    run()
+    return time.process_time() - begun
+
+
+def main(folder: Path) -> dict[str, float]:
+    """Print and return throughput ratios: ours / loop, median over rounds."""
+    pairs = open_captions(folder)
+    captions, scorer = list(pairs.captions), scorer_of(list(pairs.captions))
+    pictures = [
+        pairs.picture(i) for i in range(len(pairs.image_ids))
+    ] * 4  # the same regions, four times as many
+    pictures = [Picture(f"{i}", one.read_regions) for i, one in enumerate(pictures)]
+    some = captions[:2]
+    assert_close(scorer.grid(some, pictures), loop(scorer, some, pictures), rtol=0, atol=1e-4)
+    times: dict[str, list[float]] = {"ours": [], "loop": [], "unpadded": []}
+    for number in range(ROUNDS):
+        mine = captions[number * CAPTIONS :: ROUNDS][:CAPTIONS]
+        times["ours"].append(seconds(lambda mine=mine: scorer.grid(mine, pictures)))
+        times["loop"].append(seconds(lambda mine=mine: loop(scorer, mine, pictures)))
+        times["unpadded"].append(seconds(lambda mine=mine: loop(scorer, mine, pictures, pad=False)))
+    count = CAPTIONS * len(pictures)
+    words = torch.tensor([len(caption.split()) for caption in captions]).float()
+    print(
+        f"{len(captions)} captions of {words.mean():.1f} words, {len(pictures)} pictures, {count} pairs a round"
+    )
+    found = {}
+    for name, values in times.items():
+        middle = sorted(values)[len(values) // 2]
+        ratios = sorted(theirs / ours for theirs, ours in zip(values, times["ours"], strict=True))
+        found[name] = ratios[len(ratios) // 2]
+        print(f"{count / middle:8.1f} pairs/s  {name:9s} {found[name]:6.2f} times the time of ours {ratios}")
+    return found
+
+
+if __name__ == "__main__":
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    main(Path(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""``cacr benchmarks``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.table import Table
+
+from cacr.benchmarks import BENCHMARKS
+from cacr.benchmarks.references import references_for
+from cacr.cli.evaluate import known_benchmark
+from cacr.cli.show import console
+
+
+def benchmarks(*names: str, json_: bool = False) -> int:
+    """List the benchmarks; of those that are named, tell all: what they ask, where to get them, known errors.
+
+    Args:
+        names: Benchmarks; a line for each of all if none is named.
+        json_: Print JSON.
+    """
+    chosen = [known_benchmark(name) for name in names] or list(BENCHMARKS.values())
+    stated = ("asks", "paper", "licence", "size", "ties", "obtain", "cautions", "versions")
+    if json_:
+        print(json.dumps({b.name: {key: getattr(b, key) for key in stated} for b in chosen}, indent=1))
+        return 0
+    if not names:
+        shown = Table("benchmark", "question", "size", "licence")
+        for b in chosen:
+            shown.add_row(b.name, b.asks, b.size, b.licence)
+        console.print(shown)
+        console.print("All of one:  cacr benchmarks NAME     Measure:  cacr eval MODEL NAME --data FOLDER")
+        return 0
+    for b in chosen:
+        _tell(b, stated)
+    return 0
+
+
+def _tell(benchmark: Any, stated: tuple[str, ...]) -> None:
+    console.rule(benchmark.name)
+    for key in stated:
+        value = getattr(benchmark, key)
+        for line in value if isinstance(value, tuple) else [value]:
+            if isinstance(line, dict):
+                line = (
+                    "; ".join(f"{version}: {what}" for version, what in line.items()) or "none is known here"
+                )
+            console.print(f"[bold]{key}[/]", end="  ")
+            console.print(str(line), markup=False, highlight=False)
+    for one in references_for(benchmark.name):
+        console.print(
+            f"{100 * one.value:5.1f} %  {one.metric:12s} {one.model}  ({one.source})",
+            markup=False,
+            highlight=False,
+        )

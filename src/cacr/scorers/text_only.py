@@ -1,0 +1,126 @@
+"""The blind baseline: how plausible a caption is to a language model that sees no picture.
+
+A benchmark whose wrong captions are odd sentences can be answered without looking; this shows how far one gets
+(Hsieh et al. 2023, arXiv:2306.14610, on hackable negatives; Lin et al. 2023, arXiv:2306.01879, "blind" scores).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from cacr._messages import unknown
+from cacr.data.pairs import Answered, Picture
+from cacr.scorers.encoded import DEVICE_MEMORY, MEMORY, UniqueScorer, settle
+from cacr.scorers.passages import Passage, log_probabilities, passage_bytes
+
+
+class TextOnlyScorer(UniqueScorer):
+    """Log P of a caption under a causal language model; of an `Answered` one, log P of the answer after the question.
+
+    Pictures are never read, and all of them score alike. With two captions and two pictures (Winoground) the pictures
+    tie, which is wrong, so the image score is 0; the likelier caption wins for both, so text and group are 0 too.
+    What it can solve are benchmarks with one picture and a wrong caption (SugarCrepe, ARO, VALSE).
+
+    Args:
+        model: A model made by ``AutoModelForCausalLM``; it is put into eval mode.
+        tokenizer: Its tokenizer.
+        name: For tables and records.
+        memory: GiB that the activations of a forward pass may take, about. If None, what suits the device.
+        pool: The mean over the caption's tokens or their sum. The sum prefers short captions.
+
+    Raises:
+        ValueError: A pool that is neither, memory of nothing, or a tokenizer without a token that begins a text.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        name: str = "",
+        memory: float | None = None,
+        pool: Literal["mean", "sum"] = "mean",
+    ):
+        super().__init__()
+        if memory is not None and memory <= 0:
+            raise ValueError(f"memory is {memory} GiB; expected more than 0")
+        if pool not in ("mean", "sum"):
+            raise ValueError(unknown("pool", pool, ["mean", "sum"]))
+        begins = [tokenizer.bos_token_id, tokenizer.eos_token_id]
+        self._begin = next((token for token in begins if token is not None), None)
+        if self._begin is None:
+            raise ValueError(
+                "the tokenizer has neither bos_token nor eos_token, so nothing would come before a caption's first "
+                "word; set tokenizer.bos_token"
+            )
+        self.model, self.tokenizer, self.pool = model.eval(), tokenizer, pool
+        self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
+        self.name = name or f"{model.config.model_type}, text only"
+        self._latest: tuple[Sequence[str], Tensor] | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | os.PathLike[str],
+        device: str | None = None,
+        dtype: torch.dtype = torch.float32,
+        **kwargs: Any,
+    ) -> TextOnlyScorer:
+        """From a folder or a name on the hub; on a GPU if there is one and none is named."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        model = settle(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), device)
+        return cls(model, AutoTokenizer.from_pretrained(folder), **kwargs)
+
+    def score_pairs(
+        self, captions: Sequence[str], pictures: Sequence[Picture], rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        """The plausibility of captions[rows[i]], whatever the picture: each caption is scored once."""
+        if self._latest is None or self._latest[0] is not captions:
+            self._latest = (captions, self._plausible(captions))
+        self.progress(len(rows))
+        return self._latest[1][rows]
+
+    def _plausible(self, captions: Sequence[str]) -> Tensor:
+        """Log P of each caption, the longest first, as many at a time as the memory holds: [caption]."""
+        passages = [self._passage(caption) for caption in captions]
+        order = sorted(range(len(passages)), key=lambda i: -len(passages[i].tokens))
+        plausible = torch.empty(len(passages))
+        pad = int(self.tokenizer.pad_token_id or 0)
+        while order:
+            room = self.memory * 2**30 / passage_bytes(self.model, passages[order[0]])
+            some, order = order[: max(1, int(room))], order[max(1, int(room)) :]
+            found = log_probabilities(self.model, [passages[i] for i in some], pad)
+            for i, answer in zip(some, found, strict=True):
+                plausible[i] = answer.mean() if self.pool == "mean" else answer.sum()
+        return plausible
+
+    def _passage(self, caption: str) -> Passage:
+        before = caption.question if isinstance(caption, Answered) else ""
+        prompt = [self._begin, *self.tokenizer(before, add_special_tokens=False).input_ids]
+        ids = [self._begin, *self.tokenizer(str(caption), add_special_tokens=False).input_ids]
+        same = next((i for i, (a, b) in enumerate(zip(prompt, ids, strict=False)) if a != b), len(prompt))
+        if len(ids) <= same:
+            raise ValueError(
+                f"the answer or caption {caption!r} has no token to score; expected a word or more"
+            )
+        row = torch.tensor([ids[:-1]])
+        inputs = {"input_ids": row, "attention_mask": torch.ones_like(row)}
+        return Passage(inputs, frozenset(inputs), tuple(ids[:-1]), same - 1, tuple(ids[same:]))
+
+    def describe(self) -> dict[str, Any]:
+        """The model's class and size, the pool, and the token that a caption follows."""
+        return {
+            "model": type(self.model).__name__,
+            "model_type": self.model.config.model_type,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "score": {"mean": "log P(caption) per token", "sum": "log P(caption)"}[self.pool],
+            "sees_pictures": False,
+            "begins_with": self.tokenizer.convert_ids_to_tokens(self._begin),
+        }
