@@ -22,18 +22,18 @@ def _scores(where: str, *names: str) -> Scores:
 
 
 REGIONS = _scores("regions:RegionScorer", "match")
-DUAL = _scores("dual:DualEncoderScorer", "match")
+DUAL = _scores("contrastive.scorer:DualEncoderScorer", "match")
 FAMILIES: dict[str, Scores] = {
     "uniter": REGIONS,
     "oscar": REGIONS,
     "rosita": REGIONS,
-    "lxmert": _scores("lxmert:LxmertScorer", "itm"),
-    "visual_bert": _scores("visual_bert:VisualBertScorer", "itm"),
-    "vilt": _scores("vilt:ViltScorer", "itm"),
-    "blip": _scores("blip:BlipScorer", "itm", "itc"),
-    "blip-2": _scores("blip2:Blip2Scorer", "itm", "itc"),
-    "bridgetower": _scores("bridgetower:BridgeTowerScorer", "itm", "itc"),
-    "flava": _scores("flava:FlavaScorer", "itm", "itc"),
+    "lxmert": _scores("match_heads.lxmert:LxmertScorer", "itm"),
+    "visual_bert": _scores("match_heads.visual_bert:VisualBertScorer", "itm"),
+    "vilt": _scores("match_heads.vilt:ViltScorer", "itm"),
+    "blip": _scores("match_heads.blip:BlipScorer", "itm", "itc"),
+    "blip-2": _scores("match_heads.blip2:Blip2Scorer", "itm", "itc"),
+    "bridgetower": _scores("match_heads.bridgetower:BridgeTowerScorer", "itm", "itc"),
+    "flava": _scores("match_heads.flava:FlavaScorer", "itm", "itc"),
     "clip": DUAL,
     "siglip": DUAL,
     "siglip2": DUAL,
@@ -41,13 +41,16 @@ FAMILIES: dict[str, Scores] = {
     "altclip": DUAL,
     "chinese_clip": DUAL,
     "metaclip_2": DUAL,
-    "open_clip": _scores("open_clip:OpenClipScorer", "match"),
+    "open_clip": _scores("contrastive.open_clip:OpenClipScorer", "match"),
 }
 """transformers' model type -> its scores. Adding a family: a file with a class, and an entry here."""
 WRITES = ("ForConditionalGeneration", "ForCausalLM", "ForQuestionAnswering")
 """Endings of classes that write: a BLIP of these is no BLIP with a matching head."""
-GENERATIVE: Scores = {"vqascore": "vqascore:VQAScorer", "likelihood": "likelihood:LikelihoodScorer"}
-TEXT_ONLY: Scores = {"plausibility": "text_only:TextOnlyScorer"}
+GENERATIVE: Scores = {
+    "vqascore": "generative.vqascore:VQAScorer",
+    "likelihood": "generative.likelihood:LikelihoodScorer",
+}
+TEXT_ONLY: Scores = {"plausibility": "generative.text_only:TextOnlyScorer"}
 OPEN_CLIP = "open_clip"
 WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
 

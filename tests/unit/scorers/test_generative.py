@@ -7,9 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from cacr.data.pairs import Answered, Picture
-from cacr.scorers import prefixes
-from cacr.scorers.likelihood import LikelihoodScorer
-from cacr.scorers.vqascore import VQAScorer
+from cacr.scorers.generative import prefixes
+from cacr.scorers.generative.likelihood import LikelihoodScorer
+from cacr.scorers.generative.vqascore import VQAScorer
 from cacr.tiny_models.chat_processors import WRITING
 
 pytestmark = pytest.mark.filterwarnings(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cacr.scorers.blip import BlipScorer
-from cacr.scorers.bridgetower import BridgeTowerScorer
+from cacr.scorers.match_heads.blip import BlipScorer
+from cacr.scorers.match_heads.bridgetower import BridgeTowerScorer
 from cacr.tiny_models import processors, two_stream
 from cacr.tiny_models.tokenizers import word_tokenizer
 

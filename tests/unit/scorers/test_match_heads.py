@@ -11,13 +11,13 @@ from torch.testing import assert_close
 
 from cacr.data.pairs import Answered, Picture
 from cacr.regions import Regions
-from cacr.scorers.blip import BlipScorer
-from cacr.scorers.blip2 import Blip2Scorer
-from cacr.scorers.bridgetower import BridgeTowerScorer
-from cacr.scorers.flava import FlavaScorer
-from cacr.scorers.lxmert import LxmertScorer
-from cacr.scorers.vilt import ViltScorer
-from cacr.scorers.visual_bert import VisualBertScorer
+from cacr.scorers.match_heads.blip import BlipScorer
+from cacr.scorers.match_heads.blip2 import Blip2Scorer
+from cacr.scorers.match_heads.bridgetower import BridgeTowerScorer
+from cacr.scorers.match_heads.flava import FlavaScorer
+from cacr.scorers.match_heads.lxmert import LxmertScorer
+from cacr.scorers.match_heads.vilt import ViltScorer
+from cacr.scorers.match_heads.visual_bert import VisualBertScorer
 from cacr.tiny_models import processors, query_formers, single_stream, two_stream
 from cacr.tiny_models._batches import seeded, tiny
 from cacr.tiny_models.tokenizers import word_tokenizer

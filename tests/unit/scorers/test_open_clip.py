@@ -11,8 +11,8 @@ import transformers as T
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
-from cacr.scorers.dual import DualEncoderScorer
-from cacr.scorers.open_clip import CONFIG, OpenClipScorer, load_open_clip
+from cacr.scorers.contrastive.open_clip import CONFIG, OpenClipScorer, load_open_clip
+from cacr.scorers.contrastive.scorer import DualEncoderScorer
 from cacr.tiny_models.tokenizers import word_tokenizer
 
 WEIGHTS = "open_clip_model.safetensors"

@@ -6,7 +6,7 @@ import transformers as T
 from torch.testing import assert_close
 
 from cacr.data.pairs import Answered, Picture
-from cacr.scorers.text_only import TextOnlyScorer
+from cacr.scorers.generative.text_only import TextOnlyScorer
 from cacr.tiny_models.tokenizers import word_tokenizer
 
 BEGIN = 1

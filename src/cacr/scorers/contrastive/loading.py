@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cacr._messages import unknown
+from cacr.scorers.loading import first_line, load_beside, load_whole
 
 FAMILIES = ("clip", "siglip", "siglip2", "align", "altclip", "chinese_clip", "metaclip_2")
 """The ``model_type``s that are scored here."""
@@ -45,43 +46,15 @@ def load_dual_encoder(
         config = AutoConfig.from_pretrained(where, trust_remote_code=False)
     except Exception as error:  # a stranger's file: transformers and its validators raise many kinds
         if local:
-            raise ValueError(f"{where}/config.json is no configuration: {_first(error)}") from error
+            raise ValueError(f"{where}/config.json is no configuration: {first_line(error)}") from error
         raise FileNotFoundError(
-            f"no model {where!r}: there is no such folder, and the hub gave none ({_first(error)}). Give the folder "
-            "of a model, or where there is a network `hf download NAME` first"
+            f"no model {where!r}: there is no such folder, and the hub gave none ({first_line(error)}). Give the "
+            "folder of a model, or where there is a network `hf download NAME` first"
         ) from error
     if config.model_type not in FAMILIES:
         raise ValueError(f"{where}: " + unknown("model_type", config.model_type, FAMILIES))
-    try:
-        model, found = AutoModel.from_pretrained(
-            where, config=config, dtype=dtype, output_loading_info=True, trust_remote_code=False
-        )
-    except Exception as error:
-        raise ValueError(
-            f"the weights of {where} cannot be read ({_first(error)}). They may be cut off or not belong to its "
-            "config.json: copy the whole model folder again"
-        ) from error
-    if found["missing_keys"]:
-        raise ValueError(
-            f"the weights of {where} lack {len(found['missing_keys'])} tensors of {type(model).__name__}, first "
-            f"{min(found['missing_keys'])}; they would be random. Take a checkpoint of the whole model"
-        )
-    try:
-        processor = AutoProcessor.from_pretrained(where, trust_remote_code=False)
-        if isinstance(
-            processor, ProcessorMixin
-        ):  # told apart: told to both, "pil" would reach the tokenizer too
-            pixels = AutoImageProcessor.from_pretrained(where, backend="pil", trust_remote_code=False)
-            processor.image_processor = pixels
-    except ImportError as error:
-        raise ImportError(f"the tokenizer of {where} needs another package: {_first(error)}") from error
-    except Exception as error:
-        raise ValueError(
-            f"{where} has no processor that can be read ({_first(error)}); save it beside the model with "
-            "processor.save_pretrained(FOLDER)"
-        ) from error
+    model = load_whole(AutoModel, where, dtype, config=config)
+    processor = load_beside(AutoProcessor, where, "processor")
+    if isinstance(processor, ProcessorMixin):  # told apart: told to both, "pil" would reach the tokenizer too
+        processor.image_processor = load_beside(AutoImageProcessor, where, "processor", backend="pil")
     return model, processor
-
-
-def _first(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

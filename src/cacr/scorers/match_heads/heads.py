@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import MEMORY, Encoded, EncodedScorer, settle
+from cacr.scorers.loading import load_beside, load_weights
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class MatchHeadScorer(EncodedScorer):
         """The processor saved beside the model."""
         from transformers import AutoProcessor
 
-        return _load(AutoProcessor, folder, "processor")
+        return load_beside(AutoProcessor, folder, "processor")
 
     @classmethod
     def _head(cls, score: str | None) -> tuple[str, Head]:
@@ -159,7 +160,7 @@ class RegionHeadScorer(MatchHeadScorer):
         """The tokenizer saved beside the model; regions need no processor."""
         from transformers import AutoTokenizer
 
-        return _load(AutoTokenizer, folder, "tokenizer")
+        return load_beside(AutoTokenizer, folder, "tokenizer")
 
     def encode_captions(self, captions: Sequence[str]) -> Encoded:
         """Words."""
@@ -201,28 +202,15 @@ def load_head(folder: str | os.PathLike[str], head: Head, dtype: torch.dtype) ->
         ValueError: Another kind of model, unreadable weights, or weights that are missing.
     """
     import transformers
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
 
-    if Path(folder).is_dir() and not (Path(folder) / "config.json").is_file():
-        raise FileNotFoundError(
-            f"no config.json in {folder}; expected a model folder as ``save_pretrained`` writes it"
-        )
     model_class = getattr(transformers, head.model)
-    config = _load(transformers.AutoConfig, folder, "model")
-    kind = model_class.config_class.model_type
-    if config.model_type != kind:
-        raise ValueError(f"{folder} is a model of kind {config.model_type!r}; expected {kind!r}")
-    try:
-        with torch.random.fork_rng(devices=()):  # weights that are missing are drawn
-            model, info = model_class.from_pretrained(folder, dtype=dtype, output_loading_info=True)
-    except OSError as error:
-        raise FileNotFoundError(f"no readable weights in {folder}: {error}") from error
-    except (SafetensorError, RuntimeError, TypeError, StrictDataclassError) as error:
-        raise ValueError(
-            f"the weights in {folder} do not fit its config.json, or are cut off: {error}"
-        ) from error
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith(head.spare))
+    if (Path(folder) / "config.json").is_file() or not Path(folder).is_dir():
+        config = load_beside(transformers.AutoConfig, folder, "config")
+        kind = model_class.config_class.model_type
+        if config.model_type != kind:
+            raise ValueError(f"{folder} is a model of kind {config.model_type!r}; expected {kind!r}")
+    model, lacking = load_weights(model_class, folder, dtype)
+    missing = [name for name in lacking if not name.startswith(head.spare)]
     if missing:
         named = (config.architectures or ["model without a named class"])[0]
         few = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
@@ -231,15 +219,6 @@ def load_head(folder: str | os.PathLike[str], head: Head, dtype: torch.dtype) ->
             f"Take a checkpoint that has them, such as {head.example}"
         )
     return model
-
-
-def _load(kind: Any, folder: str | os.PathLike[str], what: str) -> Any:
-    try:
-        return kind.from_pretrained(folder)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"no {what} in {folder}; expected a folder with a saved {what}, or a name on the hub: {error}"
-        ) from error
 
 
 def match_minus_none(logits: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ from transformers import PreTrainedModel
 
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import DEVICE_MEMORY, MEMORY, UniqueScorer, settle
-from cacr.scorers.passage_writing import PassageWriter
-from cacr.scorers.passages import Passage, log_probabilities, passage_bytes, shapes
-from cacr.scorers.prefixes import Prefix, PrefixTrial
-from cacr.scorers.prompts import asking
+from cacr.scorers.generative.passage_writing import PassageWriter
+from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes, shapes
+from cacr.scorers.generative.prefixes import Prefix, PrefixTrial
+from cacr.scorers.generative.prompts import asking
+from cacr.scorers.loading import load_beside, load_whole
 
 
 class GenerativeScorer(UniqueScorer):
@@ -34,7 +35,7 @@ class GenerativeScorer(UniqueScorer):
         name: For tables and records.
         memory: GiB that the activations of a forward pass may take, about. If None, what suits the device.
         prompt: The whole text with ``{question}`` and the processor's placeholder of the picture; None for the
-            processor's chat template, or the wording of the family (`cacr.scorers.prompts`).
+            processor's chat template, or the wording of the family (`cacr.scorers.generative.prompts`).
         keep_prefix: Whether what a picture's captions have in common may be read once. It is done only where the
             first passages score the same both ways (1e-4 in float32; half precision rounds, so 0.05 and more).
 
@@ -79,8 +80,8 @@ class GenerativeScorer(UniqueScorer):
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        model = settle(AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype), device)
-        return cls(model, AutoProcessor.from_pretrained(folder), **kwargs)
+        model = settle(load_whole(AutoModelForImageTextToText, folder, dtype), device)
+        return cls(model, load_beside(AutoProcessor, folder, "processor"), **kwargs)
 
     @abstractmethod
     def passages(self, caption: str) -> list[tuple[str, str]]:

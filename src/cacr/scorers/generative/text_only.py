@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 from cacr._messages import unknown
 from cacr.data.pairs import Answered, Picture
 from cacr.scorers.encoded import DEVICE_MEMORY, MEMORY, UniqueScorer, settle
-from cacr.scorers.passages import Passage, log_probabilities, passage_bytes
+from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes
+from cacr.scorers.loading import load_beside, load_whole
 
 
 class TextOnlyScorer(UniqueScorer):
@@ -74,8 +75,8 @@ class TextOnlyScorer(UniqueScorer):
         """From a folder or a name on the hub; on a GPU if there is one and none is named."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        model = settle(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), device)
-        return cls(model, AutoTokenizer.from_pretrained(folder), **kwargs)
+        model = settle(load_whole(AutoModelForCausalLM, folder, dtype), device)
+        return cls(model, load_beside(AutoTokenizer, folder, "tokenizer"), **kwargs)
 
     def score_pairs(
         self, captions: Sequence[str], pictures: Sequence[Picture], rows: Tensor, columns: Tensor

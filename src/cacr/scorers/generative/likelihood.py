@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Answered
-from cacr.scorers.generative import GenerativeScorer
-from cacr.scorers.prompts import captioning
+from cacr.scorers.generative.prompts import captioning
+from cacr.scorers.generative.scorer import GenerativeScorer
 
 
 class LikelihoodScorer(GenerativeScorer):

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cacr.scorers.encoded import Encoded
-from cacr.scorers.match_heads import Head, layer_bytes, match_minus_none
-from cacr.scorers.match_pixels import PixelScorer
+from cacr.scorers.match_heads.heads import Head, layer_bytes, match_minus_none
+from cacr.scorers.match_heads.pixels import PixelScorer
 
 
 class BridgeTowerScorer(PixelScorer):

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from cacr.data.pairs import Answered
-from cacr.scorers.generative import GenerativeScorer
+from cacr.scorers.generative.scorer import GenerativeScorer
 
 TEMPLATE = 'Does this figure show "{caption}"? Please answer yes or no.'
 """The question of the paper."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cacr.scorers.encoded import Encoded
-from cacr.scorers.match_heads import Head, RegionHeadScorer, match_minus_none
+from cacr.scorers.match_heads.heads import Head, RegionHeadScorer, match_minus_none
 
 
 class VisualBertScorer(RegionHeadScorer):

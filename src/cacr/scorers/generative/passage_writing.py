@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedConfig
 
-from cacr.scorers.passages import Passage
-from cacr.scorers.prompts import placeholder
+from cacr.scorers.generative.passages import Passage
+from cacr.scorers.generative.prompts import placeholder
 
 SUFFIX = ("paligemma",)
 """Families whose processor takes the answer apart from the prompt, which the model reads in both directions."""

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import CLIPConfig
 
 from cacr._messages import unknown
-from cacr.scorers.open_clip_keys import Sizes, Tower
+from cacr.scorers.contrastive.open_clip_keys import Sizes, Tower
 
 _COMMON: dict[str, tuple[Any, ...]] = {
     "ls_init_value": (None,),

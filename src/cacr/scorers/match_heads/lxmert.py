@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import Encoded
-from cacr.scorers.match_heads import Head, RegionHeadScorer, layer_bytes, match_minus_none
+from cacr.scorers.match_heads.heads import Head, RegionHeadScorer, layer_bytes, match_minus_none
 
 
 class LxmertScorer(RegionHeadScorer):

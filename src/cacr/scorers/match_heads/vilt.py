@@ -17,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import Encoded
-from cacr.scorers.match_heads import Head
-from cacr.scorers.match_pixels import PixelScorer
+from cacr.scorers.match_heads.heads import Head
+from cacr.scorers.match_heads.pixels import PixelScorer
 
 
 class ViltScorer(PixelScorer):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import Encoded
-from cacr.scorers.match_heads import MatchHeadScorer, layer_bytes
+from cacr.scorers.match_heads.heads import MatchHeadScorer, layer_bytes
 
 
 class PixelScorer(MatchHeadScorer):

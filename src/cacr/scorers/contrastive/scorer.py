@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
-from cacr.scorers.dual_loading import FAMILIES, load_dual_encoder
+from cacr.scorers.contrastive.loading import FAMILIES, load_dual_encoder
 from cacr.scorers.encoded import Encoded, EncodedScorer, settle
 
 logger = logging.getLogger(__name__)

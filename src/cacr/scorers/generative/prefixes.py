@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cacr.scorers.passages import (
+from cacr.scorers.generative.passages import (
     Passage,
     batched,
     keeping,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cacr.scorers.towers import each_picture_once
+from cacr.scorers.generative.towers import each_picture_once
 
 
 @dataclass(frozen=True, eq=False)
