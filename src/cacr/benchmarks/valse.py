@@ -122,8 +122,7 @@ VALSE = Benchmark(
         "partly guessable without the picture: the paper's text-only models are above chance on several pieces "
         "(relations, actant-swap and foil-it among them); compare with a blind model",
         "'all' weighs a piece by its examples; the paper's average weighs pieces alike: give the rows of the pieces",
-        "pieces share photographs under different names (COCO 2014 and 2017): where a store of features knows one "
-        "name for both, ask piece by piece (split)",
+        "pieces share photographs under two names (COCO 2014 and 2017), which count as two in the interval of 'all'",
     ),
     versions={
         "f6954c455ffecc1b": "existence, plurals, relations and actant-swap, 2,840 valid examples",

@@ -37,6 +37,12 @@ def evaluate(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     memory: float | None = None,
+    template: str | None = None,
+    answer: str | None = None,
+    normalize: bool | None = None,
+    pool: Literal["mean", "sum"] | None = None,
+    quick_gelu: bool | None = None,
+    tokenizer: Path | None = None,
     form: Form = "text",
     json_: bool = False,
 ) -> int:
@@ -62,6 +68,12 @@ def evaluate(
         dtype: Precision of the model.
         device: cpu, cuda, cuda:1; a GPU if there is one and none is named.
         memory: GiB that the activations of a forward pass may take, about.
+        template: VQAScore's question, with {caption} in it.
+        answer: VQAScore's answer, Yes if not given; some models answer in lower case.
+        normalize: VQAScore as log P(Yes) - log P(No), which has a threshold, in place of log P(Yes).
+        pool: Likelihood and plausibility per token (mean) or of the whole caption (sum).
+        quick_gelu: Whether an OpenCLIP checkpoint without a configuration computes with QuickGELU.
+        tokenizer: Folder of CLIP's tokenizer, for an OpenCLIP checkpoint without one.
         form: How tables are printed.
         json_: The same as --form json.
     """

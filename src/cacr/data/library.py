@@ -11,7 +11,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from cacr._messages import unknown
-from cacr.data.matching import NameIndex
+from cacr.data.matching import NameIndex, same_photograph
 from cacr.data.pairs import Picture
 from cacr.data.pictures import PictureFolder
 from cacr.regions import Regions, open_features
@@ -85,14 +85,18 @@ class Library:
     def _found(self, names: Iterable[str], index: NameIndex, what: str, where: Path) -> Mapping[str, str]:
         """Picture -> what it means in a store. Raises ValueError where two pictures mean the same."""
         owners: dict[str, str] = {}
+        found: dict[str, str] = {}
         for name in names:
             key = index.find(name)
-            if key is not None and owners.setdefault(key, name) != name:
+            if key is None:
+                continue
+            found[name] = key
+            if owners.setdefault(key, name) != name and not same_photograph(owners[key], name):
                 raise ValueError(
                     f"the pictures {owners[key]} and {name} both mean the {what} named {key!r} in {where}; name "
                     f"the {what} by the pictures' whole paths"
                 )
-        return {name: key for key, name in owners.items()}
+        return found
 
     def _without(self, found: Mapping[str, object], what: str, cure: str) -> None:
         """Refuse, or take out of ``names``, the pictures that were not found."""

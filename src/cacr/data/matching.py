@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from posixpath import basename, splitext
 
 NUMBERED = re.compile(r"(.*?)([0-9]{1,18})", re.ASCII | re.DOTALL)
+COCO = re.compile(r"coco_(train|val|test)\d{4}_", re.ASCII)
 COLLECTIONS = re.compile(r"coco_(train|val|test)\d{4}_|flickr30k_", re.ASCII)
 """What may stand before a number that others write alone. The number of ``dog_1.jpg`` says nothing by itself."""
 
@@ -54,6 +55,20 @@ class NameIndex:
                     self._by_number[its] = None if its in self._by_number else known
         found = self._by_number.get(number)
         return found if found is not None and _fit(before, _number(found)[0]) else None
+
+
+def same_photograph(one: str, other: str) -> bool:
+    """Whether two names are COCO's for one photograph: its numbers are the same in all years and splits.
+
+    Example:
+        >>> same_photograph("val2014/COCO_val2014_000000058350.jpg", "000000058350.jpg")
+        True
+    """
+    (a, number), (b, another) = _number(one), _number(other)
+    named = [before for before in (a, b) if COCO.fullmatch(before)]
+    return (
+        number is not None and number == another and bool(named) and all(n in named or not n for n in (a, b))
+    )
 
 
 def _other_names(name: str) -> Iterator[str]:

@@ -62,7 +62,8 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
         model: A folder with config.json, a name on the hub, an OpenCLIP checkpoint, or a control: "constant",
             "random", "random:SEED".
         score: Which of a model's scores, where it has several; the first of `scores_of` if None.
-        options: As for the family's ``from_pretrained``: device, dtype, memory, name.
+        options: As for the family's ``from_pretrained``: device, dtype, memory, name; quick_gelu and tokenizer of an
+            OpenCLIP checkpoint; template, answer, prompt and normalize of VQAScore; pool of a likelihood.
 
     Raises:
         FileNotFoundError: No such model.
@@ -79,12 +80,23 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
     if list(scores.values()).count(scores[score or next(iter(scores))]) > 1:  # a class that computes several
         options["score"] = score or next(iter(scores))
     options.setdefault("name", model)
-    strange = options.keys() - inspect.signature(family.from_pretrained).parameters.keys()
-    if strange:
+    if strange := options.keys() - _takes(family):
         raise ValueError(
             f"{', '.join(sorted(strange))} means nothing for {model}, which is scored by {name}; leave it out"
         )
     return family.from_pretrained(model, **options)
+
+
+def _takes(family: Any) -> set[str]:
+    """The options of a family's ``from_pretrained``: its own, and those that it hands on to its classes."""
+    functions = [
+        family.from_pretrained,
+        *(one.__init__ for one in family.__mro__ if one.__module__.startswith("cacr.")),
+    ]
+    return {name for function in functions for name in inspect.signature(function).parameters} - {
+        "self",
+        "model",
+    }
 
 
 def scores_of(model: str) -> Scores:

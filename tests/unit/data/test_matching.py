@@ -2,7 +2,7 @@
 
 import pytest
 
-from cacr.data.matching import NameIndex
+from cacr.data.matching import NameIndex, same_photograph
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,17 @@ def test_the_nearer_name_wins():
     names = ["a/b.jpg", "a/b", "b.jpg", "b", "b.npz"]
     for first in range(len(names)):
         assert NameIndex(names[first:]).find("a/b.jpg") == names[first]
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        ("COCO_val2014_000000058350.jpg", "000000058350.jpg", True),
+        ("train2014/COCO_train2014_000000000009.jpg", "val2017/000000000009.jpg", True),
+        ("COCO_val2014_000000058350.jpg", "COCO_val2014_000000058351.jpg", False),
+        ("x/1.jpg", "y/1.jpg", False),
+        ("COCO_val2014_000000000001.jpg", "v7w_1.jpg", False),
+    ],
+)
+def test_coco_numbers_a_photograph_once(one, other, same):
+    assert same_photograph(one, other) is same

@@ -1,0 +1,65 @@
+"""Scorers that know nothing get what they must on the real annotations: a constant one 0, a random one chance."""
+
+import pytest
+
+from cacr.benchmarks import BENCHMARKS, Options, table
+from cacr.scorers import ConstantScorer, RandomScorer
+
+REAL = {
+    "sugarcrepe": ("sugarcrepe", 7_511),
+    "sugarcrepe++": ("scpp", 4_755),  # two items with a false caption that is a true one are left out
+    "valse": ("valse", 2_840),
+    "vsr": ("vsr", 1_222),
+    "cola": ("cola", 210),
+    "naturalbench": ("", 950),
+}
+"""Benchmark -> folder of its annotations, and how many examples these hold."""
+EMBEDDED = ("scenes", "scenes-retrieval")
+FIRST, SURE = 1.5, 2.5
+"""Half widths of the 95 % interval: 0.3 % for a row of the 22 first ones, one in a million for one of the hundreds."""
+
+
+@pytest.fixture
+def options(reference_data):
+    def of(name):
+        return Options(data=reference_data.joinpath("annotations", *REAL[name][:1]))
+
+    return of
+
+
+def test_every_benchmark_says_what_it_is():
+    for name, benchmark in BENCHMARKS.items():
+        assert benchmark.name == name
+        for stated in ("asks", "paper", "licence", "size", "ties", "obtain"):
+            assert getattr(benchmark, stated).strip(), f"{name} does not say {stated}"
+        assert benchmark.asks.endswith("?")
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_all_real_examples_are_read_and_their_version_is_known(options, name):
+    work = BENCHMARKS[name].open(options(name))
+    assert len(work.examples) == REAL[name][1]
+    assert work.version in BENCHMARKS[name].versions
+
+
+@pytest.mark.parametrize("name", [*REAL, *EMBEDDED])
+def test_a_constant_scorer_gets_nothing(request, name):
+    asked = Options() if name in EMBEDDED else request.getfixturevalue("options")(name)
+    benchmark = BENCHMARKS[name]
+    outcomes = benchmark.right(benchmark.measure(ConstantScorer(), asked))
+    assert all(not right.any() for right in outcomes.values())
+
+
+@pytest.mark.parametrize("name", [*REAL, *EMBEDDED])
+def test_a_random_scorer_lands_on_chance(request, name):
+    asked = Options() if name in EMBEDDED else request.getfixturevalue("options")(name)
+    benchmark = BENCHMARKS[name]
+    rows = table(benchmark, benchmark.measure(RandomScorer(7), asked))
+    first = [row for row in rows if row.group == rows[0].group]
+    assert {row.metric for row in first} == {row.metric for row in rows}
+    for row in first:
+        off = (row.estimate.value - row.chance) / ((row.estimate.high - row.estimate.low) / 2)
+        assert abs(off) < FIRST, (row.metric, row.estimate, row.chance)
+    for row in rows:
+        half = SURE * max(row.estimate.high - row.estimate.value, row.estimate.value - row.estimate.low)
+        assert not row.estimate.n > 50 or abs(row.estimate.value - row.chance) <= half, row
