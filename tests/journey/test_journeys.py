@@ -137,6 +137,22 @@ def test_photographs_are_learned_by_heart(tmp_path, reference_data):
     records = read_records(tmp_path / "scores")["retrieval"]
     assert len(records) == 48
     assert all(record["rank"] == 1 for record in records)
+    for name, folder, count in (("sugarcrepe", "sugarcrepe", 8), ("sugarcrepe++", "scpp", 5)):
+        data = [
+            "--data",
+            reference_data / "annotations" / folder,
+            "--features",
+            "photos/features.safetensors",
+        ]
+        said = run("eval", "run/model", name, *data, "--missing", "skip", "--out", name, cwd=tmp_path)
+        assert "examples left out: their pictures are not there" in " ".join(said.split())
+        records = read_records(tmp_path / name)[name]
+        assert len(records) == count
+        assert {picture for record in records for picture in record["pictures"]} == {"000000058350.jpg"}
+        learned = [
+            record["match"][0][0] for record in records
+        ]  # true captions of a picture that it knows by heart
+        assert all(score > record["match"][-1][0] for score, record in zip(learned, records, strict=True))
     run(
         "explore",
         "run/model",

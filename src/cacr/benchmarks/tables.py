@@ -39,6 +39,8 @@ class _Table:
     cells: list[list[str]]
     left: int
     """How many of the first columns hold words."""
+    notes: tuple[str, ...] = ()
+    """Sentences below."""
 
 
 def render(rows: Rows, form: Form = "text", benchmark: str = "", title: str = "") -> str:
@@ -62,8 +64,9 @@ def render(rows: Rows, form: Form = "text", benchmark: str = "", title: str = ""
     if form not in FORMS:
         raise ValueError(unknown("form of table", form, FORMS))
     flat = _flat(rows)
-    asked = {(one.group, one.metric) for _, one in flat if isinstance(one, Row)} if benchmark else set()
-    references = [one for group, metric in sorted(asked) for one in references_for(benchmark, group, metric)]
+    shown = dict.fromkeys((one.group, one.metric) for _, one in flat if isinstance(one, Row))
+    asked = list(shown) if benchmark else []
+    references = [one for group, metric in asked for one in references_for(benchmark, group, metric)]
     if form == "json":
         return _json(flat, references, benchmark, title)
     differences = [one for _, one in flat if isinstance(one, Difference)]
@@ -151,19 +154,27 @@ def _differences(differences: Sequence[Difference], title: str) -> _Table:
 
 
 def _references(references: Sequence[Reference]) -> _Table:
-    columns = ("group", "metric", "model", "source", "% [95 % interval]", "n")
+    """A line per group, model and source, a column per metric; notes below."""
+    metrics = list(dict.fromkeys(one.metric for one in references))
+    lines: dict[tuple[str, str, str], dict[str, Reference]] = {}
+    for one in references:
+        lines.setdefault((one.group, one.model, one.source), {})[one.metric] = one
     cells = [
         [
-            one.group,
-            one.metric,
-            one.model,
-            one.source + (f" ({one.note})" if one.note else ""),
-            percent(one.estimate),
-            "-" if one.n is None else str(one.n),
+            *key,
+            *(percent(found[metric].estimate) if metric in found else "" for metric in metrics),
+            _counts(found),
         ]
-        for one in references
+        for key, found in lines.items()
     ]
-    return _Table("Published scores of other models, not measured here", columns, cells, 4)
+    notes = dict.fromkeys(f"{one.model}, {one.source}: {one.note}" for one in references if one.note)
+    columns = ("group", "model", "source", *(f"{metric} %" for metric in metrics), "n")
+    return _Table("Published scores of other models, not measured here", columns, cells, 3, tuple(notes))
+
+
+def _counts(found: Mapping[str, Reference]) -> str:
+    counts = dict.fromkeys("-" if one.n is None else str(one.n) for one in found.values())
+    return ", ".join(counts)
 
 
 def _text(table: _Table) -> str:
@@ -176,14 +187,15 @@ def _text(table: _Table) -> str:
         ).rstrip()
         for line in lines
     ]
-    return "\n".join(([table.title] if table.title else []) + drawn)
+    return "\n".join(([table.title] if table.title else []) + drawn + list(table.notes))
 
 
 def _markdown(table: _Table) -> str:
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in (list(table.columns), *table.cells)]
     rule = ["---" if i < table.left else "--:" for i in range(len(table.columns))]
     lines = [f"| {' | '.join(line)} |" for line in (escaped[0], rule, *escaped[1:])]
-    return "\n".join(([f"**{table.title}**", ""] if table.title else []) + lines)
+    below = ["", *(f"- {note}" for note in table.notes)] if table.notes else []
+    return "\n".join(([f"**{table.title}**", ""] if table.title else []) + lines + below)
 
 
 def _latex(table: _Table) -> str:
@@ -200,6 +212,7 @@ def _latex(table: _Table) -> str:
             *[line(cells) for cells in table.cells],
             r"\bottomrule",
             r"\end{tabular}",
+            *(f"% {note}" for note in table.notes),
         ]
     )
 

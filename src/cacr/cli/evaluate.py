@@ -13,6 +13,7 @@ from cacr._files import working_in
 from cacr._messages import unknown
 from cacr._processes import rank, world_size
 from cacr.benchmarks import BENCHMARKS, Benchmark, Options
+from cacr.benchmarks.benchmark import Work
 from cacr.benchmarks.tables import Form
 from cacr.cli.show import bar, console, print_evaluation
 
@@ -100,17 +101,31 @@ def evaluate(
         seed=seed,
         errata=errata,
     )
-    chosen_options = {"score": score, "device": device, "memory": memory, "dtype": getattr(torch, dtype)}
-    scorer = open_scorer(
-        model, **{name: value for name, value in chosen_options.items() if value is not None}
-    )
+    asked = {
+        "score": score,
+        "device": device,
+        "memory": memory,
+        "dtype": getattr(torch, dtype),
+        "template": template,
+        "answer": answer,
+        "normalize": normalize,
+        "pool": pool,
+        "quick_gelu": quick_gelu,
+        "tokenizer": tokenizer,
+    }
+    works = [
+        benchmark.open(options) for benchmark in chosen
+    ]  # a missing file is said before anything is asked
+    scorer = open_scorer(model, **{name: value for name, value in asked.items() if value is not None})
     if world_size() > 1:
         # processes end far apart, and one that waits is not lost
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
     form = "json" if json_ else form
     out.mkdir(parents=True, exist_ok=True)
     with working_in(out, rank()):
-        tables = [_measure(benchmark, scorer, out, options, form) for benchmark in chosen]
+        tables = [
+            _measure(b, work, scorer, out, options, form) for b, work in zip(chosen, works, strict=True)
+        ]
     if world_size() > 1:
         torch.distributed.destroy_process_group()
     if rank() == 0:
@@ -121,13 +136,12 @@ def evaluate(
     return 0
 
 
-def _measure(benchmark: Benchmark, scorer: Any, out: Path, options: Options, form: Form) -> Any:
+def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: Options, form: Form) -> Any:
     """Ask what is not answered yet, and print the table; the table's numbers."""
     from cacr.benchmarks.records import read_about, read_records
     from cacr.benchmarks.running import answer, check_finished, finish
     from cacr.training.folder import environment
 
-    work = benchmark.open(options)
     if (out / f"{benchmark.name}.jsonl").is_file():
         check_finished(benchmark, work, scorer, out, options)
     else:

@@ -95,6 +95,7 @@ def test_a_benchmark_runs_from_the_command_line(tmp_path):
     assert main([*arguments, "--answer", "yes", "--device", "cpu"]) == 0
     about = json.loads((tmp_path / "run" / "scenes.json").read_text())
     assert about["scorer"]["model"] == "LlavaForConditionalGeneration" and about["n"] == 6
+    assert about["scorer"]["score"] == "log P('yes')"
 
 
 def test_a_language_model_alone_cannot_tell_pictures_apart(tmp_path):
