@@ -81,6 +81,15 @@ def main(folder: Path) -> dict[str, float]:
         ratios = sorted(theirs / ours for theirs, ours in zip(values, times["ours"], strict=True))
         found[name] = ratios[len(ratios) // 2]
         print(f"{count / middle:8.1f} pairs/s  {name:9s} {found[name]:6.2f} times the time of ours {ratios}")
+    scorer.model.to(torch.bfloat16)
+    exact = scorer.grid(some, pictures)
+    scorer.model.to(torch.bfloat16)
+    halved = seconds(lambda: scorer.grid(mine, pictures))
+    away = (scorer.grid(some, pictures) - exact).abs().max().item()
+    found["bfloat16"] = halved / times["ours"][-1]
+    print(
+        f"{count / halved:8.1f} pairs/s  bfloat16  {found['bfloat16']:6.2f} times the time, scores differ by {away:.1e}"
+    )
     return found
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.bert.modeling_bert import BertEncoder, BertLayer, BertPooler, BertSelfAttention
@@ -61,13 +62,36 @@ class SingleStream:
         regions: Tensor | None,
         attention_mask: Tensor | None,
         region_mask: Tensor | None,
+        first_only: bool = False,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """Embedded words and regions through the encoder; arguments as in `text_and_regions`."""
+        """Embedded words and regions through the encoder; arguments as in `text_and_regions`.
+
+        ``first_only`` computes the last layer for the first position alone, from which a match is read: the same
+        match, and ``last_hidden_state`` [batch, 1, hidden]. For evaluation; nothing is recorded of that layer.
+        """
         x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask)
-        hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
+        if first_only and (mask is None or mask.ndim == 4):
+            for layer in self.encoder.layer[:-1]:
+                x = layer(x, mask, **kwargs)
+            hidden = _first_position(self.encoder.layer[-1], x, mask)
+        else:
+            hidden = self.encoder(x, attention_mask=mask, **kwargs).last_hidden_state
         pooled = None if self.pooler is None else self.pooler(hidden)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+
+def _first_position(layer: BertLayer, x: Tensor, mask: Tensor | None) -> Tensor:
+    """What a layer gives the first position, without dropout: [batch, 1, hidden]."""
+    attention, first = layer.attention.self, x[:, :1]
+    shape = (len(x), -1, attention.num_attention_heads, attention.attention_head_size)
+    query, key, value = (
+        part.view(shape).transpose(1, 2)
+        for part in (attention.query(first), attention.key(x), attention.value(x))
+    )
+    seen = None if mask is None else mask[:, :, :1]
+    found = F.scaled_dot_product_attention(query, key, value, seen, scale=attention.scaling)
+    return layer.feed_forward_chunk(layer.attention.output(found.transpose(1, 2).reshape(first.shape), first))
 
 
 @dataclass

@@ -67,7 +67,7 @@ class RegionScorer(EncodedScorer):
 
     def forward(self, text: Encoded, seen: Encoded) -> Tensor:
         """The ranking logit of each pair."""
-        return self.model(**self.processor.join(text, seen)).rank_scores[:, 0]
+        return self.model(**self.processor.join(text, seen), first_only=True).rank_scores[:, 0]
 
     @torch.inference_mode()
     def attention(
