@@ -37,7 +37,8 @@ def fingerprint(scorer: Scorer) -> list[float]:
 
 def describe(scorer: Scorer) -> dict[str, Any]:
     """Name, description and fingerprint of a scorer, for a record."""
-    return {"name": scorer.name, **scorer.describe(), "fingerprint": fingerprint(scorer)}
+    seen = fingerprint(scorer)  # first: some learn from their first pairs how they score
+    return {"name": scorer.name, **scorer.describe(), "fingerprint": seen}
 
 
 def _picture(index: int, width: int | None) -> Picture:

@@ -82,7 +82,36 @@ class UniqueScorer(ABC):
         """What another person needs to score the same way."""
 
 
-class EncodedScorer(UniqueScorer):
+class ModelScorer(UniqueScorer):
+    """A scorer with a model of transformers.
+
+    Args:
+        model: The model; it is put into eval mode.
+        name: For tables and records.
+        memory: GiB that the activations of a forward pass may take, about; sets how many pairs go into one. If None,
+            what suits the device.
+    """
+
+    def __init__(self, model: PreTrainedModel, name: str = "", memory: float | None = None):
+        super().__init__()
+        if memory is not None and memory <= 0:
+            raise ValueError(f"memory is {memory} GiB; expected more than 0")
+        self.model, self.name = model.eval(), name or model.config.model_type
+        self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
+
+    def describe(self) -> dict[str, Any]:
+        """The model's class and size, in what precision it ran, and its whole configuration."""
+        return {
+            "model": type(self.model).__name__,
+            "model_type": self.model.config.model_type,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.config._attn_implementation,
+            "config": json.loads(self.model.config.to_json_string(use_diff=False)),
+        }
+
+
+class EncodedScorer(ModelScorer):
     """A scorer whose model reads captions and pictures that were encoded apart from each other.
 
     Args:
@@ -98,11 +127,7 @@ class EncodedScorer(UniqueScorer):
     """Tensors of `encode_pictures` whose second axis is regions: cut to the most regions of a batch."""
 
     def __init__(self, model: PreTrainedModel, name: str = "", memory: float | None = None):
-        super().__init__()
-        if memory is not None and memory <= 0:
-            raise ValueError(f"memory is {memory} GiB; expected more than 0")
-        self.model, self.name = model.eval(), name or model.config.model_type
-        self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
+        super().__init__(model, name, memory)
         self._latest: tuple[Sequence[str], Encoded] | None = None
 
     @property
@@ -170,17 +195,6 @@ class EncodedScorer(UniqueScorer):
             count = max(1, int(self.memory * 2**30 / each))
             yield order[start : start + count]
             start += count
-
-    def describe(self) -> dict[str, Any]:
-        """The model's class and size, and in what precision it ran."""
-        return {
-            "model": type(self.model).__name__,
-            "model_type": self.model.config.model_type,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": self.model.config._attn_implementation,
-            "config": json.loads(self.model.config.to_json_string(use_diff=False)),
-        }
 
 
 def _sorted(seen: Any, text: Any) -> Any:

@@ -163,14 +163,23 @@ def test_a_prefix_is_not_kept_where_both_ways_disagree(written, captions, pictur
 def test_a_picture_goes_through_the_vision_tower_once_for_all_captions(written, captions, pictures):
     model, processor = written("llava")
     scorer = VQAScorer(model, processor)
-    scorer.grid(captions, pictures[:1])  # the first passages are scored both ways
-    seen = []
+    seen: list[int] = []
     hook = model.model.vision_tower.register_forward_hook(
         lambda module, inputs, output: seen.append(len(output[0]))
     )
     scorer.grid(captions, pictures)
     hook.remove()
-    assert seen == [1, 1, 1]
+    first, others = seen[:-2], seen[-2:]
+    assert others == [1, 1]
+    assert first == [1, 2, 1]  # whole, with two endings, as a prefix
+
+
+def test_scores_do_not_depend_on_the_requests_before(written, captions, pictures):
+    model, processor = written("qwen2_vl")
+    alone = VQAScorer(model, processor).grid(captions, pictures[2:])
+    scorer = VQAScorer(model, processor)
+    scorer.grid(captions, pictures[:2])
+    assert torch.equal(scorer.grid(captions, pictures[2:]), alone)
 
 
 TOWERS = {

@@ -101,12 +101,17 @@ class PrefixTrial:
     """Whether a model's prefixes can be used again: asked of its first pictures, and given up at the first that fails.
 
     Positions in three dimensions go on rightly for one size of picture and wrongly for another, so each of the first
-    `TRIALS` sizes is tried.
+    `TRIALS` sizes is tried. Every request begins anew: a stopped evaluation goes on to the same numbers.
     """
 
     def __init__(self, model: PreTrainedModel, allowed: bool = True):
-        self.model, self.holds = model, None if allowed else False
-        self.image_token = image_token(model)
+        self.model, self.allowed, self.image_token = model, allowed, image_token(model)
+        self._said = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was tried."""
+        self.holds: bool | None = None if self.allowed else False
         self._tried_sizes: set[int] = set()
 
     def places(self, passages: Sequence[Passage]) -> int:
@@ -130,7 +135,9 @@ class PrefixTrial:
             self.holds = not why
             if why:
                 prefix = None
-                logger.warning("%s reads every pair whole: %s", type(self.model).__name__, why)
+                if not self._said:
+                    logger.warning("%s reads every pair whole: %s", type(self.model).__name__, why)
+                self._said = True
         return plain, prefix
 
     def _tried(

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from cacr.data.pairs import Picture
-from cacr.scorers.encoded import DEVICE_MEMORY, MEMORY, UniqueScorer, settle
+from cacr.scorers.encoded import ModelScorer, settle
 from cacr.scorers.generative.passage_writing import PassageWriter
 from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes, shapes
 from cacr.scorers.generative.prefixes import Prefix, PrefixTrial
@@ -26,7 +26,7 @@ from cacr.scorers.generative.prompts import asking
 from cacr.scorers.loading import load_beside, load_whole
 
 
-class GenerativeScorer(UniqueScorer):
+class GenerativeScorer(ModelScorer):
     """What both scores share: passages of a picture, how they are batched, and log-probabilities of their answers.
 
     Args:
@@ -52,11 +52,7 @@ class GenerativeScorer(UniqueScorer):
         prompt: str | None = None,
         keep_prefix: bool = True,
     ):
-        super().__init__()
-        if memory is not None and memory <= 0:
-            raise ValueError(f"memory is {memory} GiB; expected more than 0")
-        self.model, self.name = model.eval(), name or model.config.model_type
-        self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
+        super().__init__(model, name, memory)
         self.processor, self.ask = processor, asking(processor, model.config.model_type, prompt)
         self.writer = PassageWriter(processor, model.config, _begins_answer(model))
         self.trial = PrefixTrial(model, keep_prefix)
@@ -97,6 +93,7 @@ class GenerativeScorer(UniqueScorer):
         """The match of captions[rows[i]] with pictures[columns[i]], picture by picture."""
         answers: list[list[Tensor]] = [[] for _ in rows]
         waiting: list[tuple[int, Passage]] = []
+        self.trial.begin()  # so that a request's scores do not depend on those before it
         for column in columns.unique().tolist():
             written = self._written(captions, pictures[column], rows, (columns == column).nonzero()[:, 0])
             places = self.trial.places([passage for _, passage in written])
@@ -151,12 +148,7 @@ class GenerativeScorer(UniqueScorer):
 
     def describe(self) -> dict[str, Any]:
         """The model's class and size, what it was asked, and whether what captions share was read once."""
-        return {
-            "model": type(self.model).__name__,
-            "model_type": self.model.config.model_type,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": self.model.config._attn_implementation,
+        return super().describe() | {
             "processor": type(self.processor).__name__,
             "prefix_kept": bool(self.trial.holds),
         }

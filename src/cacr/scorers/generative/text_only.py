@@ -16,12 +16,12 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Answered, Picture
-from cacr.scorers.encoded import DEVICE_MEMORY, MEMORY, UniqueScorer, settle
+from cacr.scorers.encoded import ModelScorer, settle
 from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes
 from cacr.scorers.loading import load_beside, load_whole
 
 
-class TextOnlyScorer(UniqueScorer):
+class TextOnlyScorer(ModelScorer):
     """Log P of a caption under a causal language model; of an `Answered` one, log P of the answer after the question.
 
     Pictures are never read, and all of them score alike. With two captions and two pictures (Winoground) the pictures
@@ -47,9 +47,7 @@ class TextOnlyScorer(UniqueScorer):
         memory: float | None = None,
         pool: Literal["mean", "sum"] = "mean",
     ):
-        super().__init__()
-        if memory is not None and memory <= 0:
-            raise ValueError(f"memory is {memory} GiB; expected more than 0")
+        super().__init__(model, name or f"{model.config.model_type}, text only", memory)
         if pool not in ("mean", "sum"):
             raise ValueError(unknown("pool", pool, ["mean", "sum"]))
         begins = [tokenizer.bos_token_id, tokenizer.eos_token_id]
@@ -59,9 +57,7 @@ class TextOnlyScorer(UniqueScorer):
                 "the tokenizer has neither bos_token nor eos_token, so nothing would come before a caption's first "
                 "word; set tokenizer.bos_token"
             )
-        self.model, self.tokenizer, self.pool = model.eval(), tokenizer, pool
-        self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
-        self.name = name or f"{model.config.model_type}, text only"
+        self.tokenizer, self.pool = tokenizer, pool
         self._latest: tuple[Sequence[str], Tensor] | None = None
 
     @classmethod
@@ -116,11 +112,7 @@ class TextOnlyScorer(UniqueScorer):
 
     def describe(self) -> dict[str, Any]:
         """The model's class and size, the pool, and the token that a caption follows."""
-        return {
-            "model": type(self.model).__name__,
-            "model_type": self.model.config.model_type,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
+        return super().describe() | {
             "score": {"mean": "log P(caption) per token", "sum": "log P(caption)"}[self.pool],
             "sees_pictures": False,
             "begins_with": self.tokenizer.convert_ids_to_tokens(self._begin),
