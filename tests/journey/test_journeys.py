@@ -94,10 +94,10 @@ def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some
     before, gallery, after = (read_records(tmp_path / name) for name in ("start", "gallery", "tuned"))
 
     def share(records, metric):
-        from cacr.benchmarks.scenes import right
+        from cacr.benchmarks.outcomes import two_by_two
 
         relations = [record for record in records["scenes"] if "relation" in record["tags"]]
-        return right(relations)[metric].mean()
+        return two_by_two(relations)[metric].mean()
 
     assert np.mean([record["rank"] == 1 for record in gallery["scenes-retrieval"]]) > 0.75
     assert share(before, "group") < 0.22

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -43,19 +43,35 @@ class Options:
     """Album of the embedded world; the test album if None."""
     errata: bool = True
     """Whether known errors of the published annotations are corrected, where a benchmark lists them."""
+    blind: bool = False
+    """Whether the scorer looks at no picture, so that none is looked for."""
 
     def __post_init__(self) -> None:
         if self.n is not None and self.n < 1:
             raise ValueError(f"n is {self.n}; expected 1 example or more")
 
+    def given(self) -> list[str]:
+        """Names of the options that differ from their defaults."""
+        return [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+
+    def of(self, names: Iterable[str]) -> Options:
+        """These options alone, the others as by default."""
+        return Options(**{name: getattr(self, name) for name in names})
+
     def to_json(self) -> dict[str, Any]:
         """What was asked for beside the defaults, for a record."""
-        named = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        named = {name: getattr(self, name) for name in self.given()}
         if self.detector is not None:
             named["detector"] = self.detector.describe()
         if self.images:
             named["images"] = [str(folder) for folder in self.images]
         return {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+
+
+FILES = frozenset({"data", "features", "images", "detector", "missing", "split", "n", "errata", "blind"})
+"""Options of a benchmark whose files are given."""
+EMBEDDED = frozenset({"n", "seed", "blind"})
+"""Options of one that is part of the package."""
 
 
 class Work(Protocol):
@@ -114,6 +130,8 @@ class Benchmark:
     """Metric -> how often a random scorer gets this example right."""
     groups: Callable[[Record], list[str]] = tags_of
     """The rows of the table that a record counts for."""
+    takes: frozenset[str] = FILES
+    """Which `Options` mean something for it."""
     kind: Kind | None = None
     """What kind of answers its records hold, for calibration; None where they are none of these."""
     needs: frozenset[str] = frozenset({"match"})

@@ -35,7 +35,7 @@ def open_bivlc(options: Options) -> ExamplesWork:
         ValueError: A broken row, named by its number.
     """
     folder = data_folder(options, "bivlc", OBTAIN)
-    files = table_files(folder, "bivlc", OBTAIN, options.split or "test")
+    files = table_files(folder, "bivlc", OBTAIN, "test" if options.split is None else options.split)
     table = PictureTable(files, [*CAPTIONS, "type", "subtype"], PICTURES)
     stored = [table.stored_name(row, "image") or "" for row in range(len(table.rows))]
     named = all(COCO.fullmatch(name) for name in stored)

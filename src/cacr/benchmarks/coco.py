@@ -21,7 +21,7 @@ FOLD = 1000
 FILE = "dataset_coco.json"
 OBTAIN = (
     f"{FILE} is in Karpathy's caption_datasets.zip (cs.stanford.edu/people/karpathy/deepimagesent). The pictures are "
-    "COCO's val2014 (cocodataset.org): beside the file in val2014, or in a folder of your own (images)."
+    "COCO's val2014 (cocodataset.org): beside the file in val2014, or in a folder of your own: --images FOLDER."
 )
 MORE = "a few pictures have six or seven captions; the first five are asked, as is usual"
 

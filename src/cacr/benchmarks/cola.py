@@ -10,13 +10,13 @@ photograph to the other, ties are wrong, chance is 1/4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.benchmarks.picture_tables import images_beside
+from cacr.benchmarks.shared_pictures import clusters_of_pictures
 from cacr.data.entries import read_json
 
 FILES = {"multi-object": "COLA_multiobjects_matching_benchmark.json"}
@@ -45,7 +45,7 @@ def open_cola(options: Options) -> ExamplesWork:
     if not isinstance(content, list):
         raise ValueError(f"{file} is no list of examples; copy it again")
     read = [_entry(one, f"{file}, entry {number}") for number, one in enumerate(content, start=1)]
-    clusters = _clusters([pictures for _, pictures in read])
+    clusters = clusters_of_pictures([pictures for _, pictures in read])
     examples = [
         Example(str(index), captions, pictures, cluster=clusters[index])
         for index, (captions, pictures) in enumerate(read)
@@ -60,20 +60,6 @@ def _entry(one: Any, where: str) -> tuple[list[str], list[str]]:
         )
     said = [sentence(part, f"{where}, part {number}") for number, part in enumerate(one, start=1)]
     return said[1::2], [address.rpartition("/")[2] for address in said[0::2]]
-
-
-def _clusters(pictures: Sequence[Sequence[str]]) -> list[str]:
-    """What examples share, directly or over others: the name of a photograph."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            name = parent[name]
-        return name
-
-    for first, second in pictures:
-        parent[root(second)] = root(first)
-    return [root(first) for first, _ in pictures]
 
 
 COLA = Benchmark(

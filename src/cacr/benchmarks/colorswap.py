@@ -35,7 +35,8 @@ def open_colorswap(options: Options) -> ExamplesWork:
         FileNotFoundError: The files or pictures are not there.
         ValueError: A broken entry or row, named by its number, or no such part.
     """
-    folder, part = data_folder(options, "colorswap", OBTAIN), options.split or "test"
+    folder = data_folder(options, "colorswap", OBTAIN)
+    part = "test" if options.split is None else options.split
     lists = next((place for place in (folder, folder / "data") if _has_lists(place)), None)
     notes = [] if options.split else ["the test part only, as published numbers; the other: --split train"]
     if lists is not None:

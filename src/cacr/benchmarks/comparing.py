@@ -23,6 +23,9 @@ from cacr.benchmarks.benchmark import Benchmark, Record, clusters_of
 from cacr.benchmarks.power import detectable_from, holm, paired_test
 from cacr.benchmarks.statistics import LEVEL, Estimate, paired_difference
 
+ASKED = ("captions", "pictures", "label", "answers", "pool", "own", "cluster")
+"""What a record holds of the question; the rest of it is the answer."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -88,7 +91,7 @@ def compare(
         raise ValueError(f"{len(runs)} run to compare ({', '.join(runs)}); expected two or more")
     if against is not None and against not in runs:
         raise ValueError(unknown("run", against, runs))
-    matched = _match(runs, benchmark.name, shared)
+    matched = match_records(runs, benchmark.name, shared)
     outcomes = {name: benchmark.right(records) for name, records in matched.items()}
     first = next(iter(matched.values()))
     members: dict[str, list[int]] = {}
@@ -118,8 +121,19 @@ def compare(
     return [replace(one, looks_of_table=in_all) for one in found]
 
 
-def _match(runs: Mapping[str, Sequence[Record]], benchmark: str, shared: bool) -> dict[str, list[Record]]:
-    """Each run's records of the examples that all have, in the order of the first run."""
+def match_records(
+    runs: Mapping[str, Sequence[Record]], benchmark: str, shared: bool = False
+) -> dict[str, list[Record]]:
+    """Each run's records of the examples that all have, in the order of the first run.
+
+    Args:
+        runs: Name -> records.
+        benchmark: Its name, for messages.
+        shared: Whether runs with different examples are cut to those that all have.
+
+    Raises:
+        ValueError: An example that comes twice, other examples, or other questions under the same ids.
+    """
     by_id: dict[str, dict[Any, Record]] = {}
     for name, records in runs.items():
         by_id[name] = {(record.get("direction"), record["example"]): record for record in records}
@@ -138,12 +152,20 @@ def _match(runs: Mapping[str, Sequence[Record]], benchmark: str, shared: bool) -
         )
         raise ValueError(
             f"{benchmark}: {first} has {len(order)} examples and {name} has {len(there)}, {len(order.keys() & there)} "
-            f"of them the same; {odd[1]} is in one of them alone. Measure the same examples, or compare on the shared "
-            "ones (shared)"
+            f"of them the same; {odd[1]} is in one of them alone. Measure the same examples, or compare on those that "
+            "all have (--shared)"
         )
     if not common:
         raise ValueError(f"{benchmark}: the runs {', '.join(runs)} have no example in common")
-    return {name: [there[key] for key in common] for name, there in by_id.items()}
+    matched = {name: [there[key] for key in common] for name, there in by_id.items()}
+    for name, records in matched.items():
+        for ours, theirs in zip(matched[first], records, strict=True):
+            if odd_parts := [part for part in ASKED if ours.get(part) != theirs.get(part)]:
+                raise ValueError(
+                    f"{benchmark}: {first} and {name} asked different things under the example {ours['example']}: "
+                    f"{', '.join(odd_parts)} differ. Measure both on the same data with the same options"
+                )
+    return matched
 
 
 @dataclass(frozen=True)

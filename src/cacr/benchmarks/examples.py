@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cacr.benchmarks.benchmark import Options, Record
+from cacr.benchmarks.records import check_record, strict_json
 from cacr.data import Answered, Library, Picture, Scorer
 
 PART = 64
@@ -82,17 +83,38 @@ class ExamplesWork:
             answer = {"index": index, "match": square}
             if threshold is not None:
                 answer["threshold"] = threshold
-            lines.append(json.dumps(answer) + "\n")
+            lines.append(strict_json(answer) + "\n")
             start += count
         return "".join(lines).encode()
 
+    def whole(self, part: int, answer: bytes) -> bool:
+        """Whether these are the answers to a part: its examples in their order, with matches of their shapes."""
+        try:
+            found = _read_answers(answer)
+        except (ValueError, RecursionError):
+            return False
+        shapes = [(len(self.examples[i].captions), len(self.examples[i].pictures)) for i in self._parts[part]]
+        return [i for i, _ in found] == self._parts[part] and shapes == [
+            (len(one["match"]), len(one["match"][0])) for _, one in found
+        ]
+
     def records(self, answers: Sequence[bytes]) -> list[Record]:
-        """One record per example, in the benchmark's order."""
-        found = {}
-        for line in (line for answer in answers for line in answer.splitlines()):
-            one = json.loads(line)
-            found[one.pop("index")] = one
+        """One record per example, in the benchmark's order; a match that is null in the answers is nan."""
+        found = dict(one for answer in answers for one in _read_answers(answer))
         return [_record(example, found[index]) for index, example in enumerate(self.examples)]
+
+
+def _read_answers(answer: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """Index and answer, line by line. Raises ValueError if a line is none."""
+    found = []
+    for line in answer.splitlines():
+        one = json.loads(line)
+        if not isinstance(one, dict) or type(index := one.pop("index", None)) is not int:
+            raise ValueError(f"{line[:80]!r} is no answer; expected its index")
+        check_record(record := {"example": index, "match": None, **one})
+        del record["example"]
+        found.append((index, record))
+    return found
 
 
 def _record(example: Example, answer: dict[str, Any]) -> Record:

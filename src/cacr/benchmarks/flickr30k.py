@@ -25,7 +25,7 @@ FILE = "dataset_flickr30k.json"
 OBTAIN = (
     f"{FILE} is in Karpathy's caption_datasets.zip (cs.stanford.edu/people/karpathy/deepimagesent). The pictures are "
     "sent to who signs the form of the University of Illinois (forms.illinois.edu/sec/229675): beside the file in "
-    "flickr30k-images, flickr30k_images or images, or in a folder of your own (images)."
+    "flickr30k-images, flickr30k_images or images, or in a folder of your own: --images FOLDER."
 )
 
 
@@ -74,12 +74,12 @@ def open_karpathy(
         FileNotFoundError: No such file, or pictures or features are missing.
         ValueError: The file is not one of Karpathy's, or no such split.
     """
-    split = options.split or SPLITS[0]
+    split = SPLITS[0] if options.split is None else options.split
     if split not in SPLITS:
         raise ValueError(unknown(f"part of {name}", split, SPLITS))
     folder = data_folder(options, name, obtain)
     path = folder if folder.is_file() else find_files(folder, {name: file}, name, obtain, None)[name]
-    beside = [path.parent / one for one in folders if (path.parent / one).is_dir()]
+    beside = [path.parent / one for one in folders if (path.parent / one).is_dir() and not options.blind]
     pairs = open_captions(path, split, options.features, options.images or beside or None, options.missing)
     if options.detector is not None:
         pairs.library.detect = lambda image: options.detector.detect([image])[0]

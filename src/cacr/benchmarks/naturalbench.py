@@ -16,6 +16,7 @@ Paper: Li et al. 2024, arXiv:2410.14669.  Layout: github.com/Baiqi-Li/NaturalBen
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import Answered, Example, ExamplesWork, as_array, data_folder, examples_work
+from cacr.benchmarks.shared_pictures import clusters_of_pictures
 from cacr.data.entries import read_json
 
 FILES = ("naturalbench.json", "naturalbench_test_set.json")
@@ -37,7 +39,7 @@ OBTAIN = (
     "Put naturalbench_test_set.json (950 groups) there; or make naturalbench.json from BaiqiL/NaturalBench on the Hub "
     "(1,900 groups): the list that naturalbench_vqa.py of github.com/Baiqi-Li/NaturalBench builds, with the names of "
     "saved pictures in the place of pictures. The pictures: beside the file in images, or in a folder of your own "
-    "(images)."
+    "--images FOLDER."
 )
 
 
@@ -61,7 +63,7 @@ def open_naturalbench(options: Options) -> ExamplesWork:
 
 
 def read_groups(path: Path) -> list[Example]:
-    """The groups of a file, numbered from 0.
+    """The groups of a file, numbered from 0; those that share a picture, over others too, are one cluster.
 
     Raises:
         ValueError: The file is not in this layout; the group is named by its number.
@@ -70,10 +72,12 @@ def read_groups(path: Path) -> list[Example]:
     if not isinstance(content, list) or len(content) % 4:
         what = f"a list of {len(content)}" if isinstance(content, list) else type(content).__name__
         raise ValueError(f"{path} holds {what}; expected a list of entries, four a group")
-    return [
+    groups = [
         _group(content[start : start + 4], start // 4, f"{path}, group {start // 4}")
         for start in range(0, len(content), 4)
     ]
+    clusters = clusters_of_pictures([one.pictures for one in groups])
+    return [replace(one, cluster=cluster) for one, cluster in zip(groups, clusters, strict=True)]
 
 
 def _group(entries: Sequence[Any], number: int, where: str) -> Example:

@@ -13,7 +13,7 @@ from math import comb
 import numpy as np
 import torch
 
-from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
+from cacr.benchmarks.benchmark import EMBEDDED, FILES, Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import hash_of_text
 from cacr.data import CaptionSet, Scorer, match_grid, open_captions
 from cacr.data.pairs import captions_of_images
@@ -45,6 +45,11 @@ class RetrievalWork:
         match = match_grid(scorer, self.pairs.captions, [self.pairs.picture(image) for image in some])
         return match.T.contiguous().numpy().astype("<f4").tobytes()
 
+    def whole(self, part: int, answer: bytes) -> bool:
+        """Whether an answer on disk has a match for every caption and picture of the part."""
+        some = range(len(self.pairs.image_ids))[part * PICTURES : (part + 1) * PICTURES]
+        return len(answer) == 4 * len(some) * len(self.pairs.captions)
+
     def records(self, answers: Sequence[bytes]) -> list[Record]:
         """One record per query of both directions."""
         pairs = self.pairs
@@ -68,7 +73,9 @@ class RetrievalWork:
 def open_scenes(options: Options) -> RetrievalWork:
     """Unrelated scenes of the test album."""
     seed = SEEDS["test"] if options.seed is None else options.seed
-    return RetrievalWork(SceneCaptions(seed, options.n or SCENES), f"scenes-1, album {seed}")
+    return RetrievalWork(
+        SceneCaptions(seed, SCENES if options.n is None else options.n), f"scenes-1, album {seed}"
+    )
 
 
 def open_folder(options: Options) -> RetrievalWork:
@@ -80,10 +87,14 @@ def open_folder(options: Options) -> RetrievalWork:
         )
     if options.n is not None:
         raise ValueError(
-            "n counts scenes of the embedded world; for pictures of your own give a split: --split NAME"
+            "--n is not for retrieval: recall depends on how many pictures there are. Give a part: --split NAME, or a "
+            "file of picture names"
         )
-    images = options.images or None
-    pairs = open_captions(options.data, options.split, options.features, images, options.missing)
+    inner = options.data / "retrieval"
+    data, images = inner if inner.is_dir() else options.data, options.images or None
+    pairs = open_captions(data, options.split, options.features, images, options.missing)
+    if options.detector is not None:
+        pairs.library.detect = lambda image: options.detector.detect([image])[0]
     text = "\n".join(
         f"{pairs.image_ids[i]}\t{c}" for c, i in zip(pairs.captions, pairs.image_of_caption, strict=True)
     )
@@ -91,9 +102,17 @@ def open_folder(options: Options) -> RetrievalWork:
 
 
 def right(records: Sequence[Record]) -> Outcomes:
-    """Recall@k of every query."""
+    """Recall@k of every query; without the k for which every order of a pool would be right.
+
+    Raises:
+        ValueError: No k is left: nothing is ranked.
+    """
     rank = np.array([record["rank"] for record in records])
-    return {f"R@{k}": rank <= k for k in KS}
+    wrong = min(record["pool"] - record.get("own", 1) for record in records)
+    ks = [k for k in KS if k <= wrong]
+    if not ks:
+        raise ValueError("a query has no wrong answer to tell from its own; give two pictures or more")
+    return {f"R@{k}": rank <= k for k in ks}
 
 
 def chance(record: Record) -> dict[str, float]:
@@ -115,6 +134,7 @@ SCENES_RETRIEVAL = Benchmark(
     size=f"{SCENES} scenes, a caption each",
     ties="against the model",
     obtain="It is part of the package.",
+    takes=EMBEDDED,
     open=open_scenes,
     right=right,
     chance=chance,
@@ -129,6 +149,7 @@ RETRIEVAL = Benchmark(
     size="the folder's",
     ties="against the model",
     obtain="Pictures of your own with captions, or Flickr30k or COCO: docs/data.md.",
+    takes=FILES - {"errata"},
     open=open_folder,
     right=right,
     chance=chance,

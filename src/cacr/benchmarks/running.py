@@ -6,13 +6,17 @@ OUT/NAME.jsonl, OUT/NAME.json    records and what was measured with what, when a
 
 Which questions are in a part depends on the data alone, and a part is computed by itself: the records are the same
 bytes whether the evaluation was stopped or not, and by however many processes it was done.
+
+A part that is there but not whole is asked again. A ``Work`` may say what is whole by ``whole(part, answer)``; for one
+that has no such method, all that is not empty is.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,15 @@ import numpy as np
 
 from cacr._files import beside, write_text_whole
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, Work
-from cacr.benchmarks.records import read_about, write_records
+from cacr.benchmarks.examples import hash_of_text
+from cacr.benchmarks.records import read_about, stores_of, strict_json, write_records
 from cacr.data import Scorer
 from cacr.data.fingerprint import describe
 
 Report = Callable[[int, int], None]
 """Called with the parts done and the parts in all."""
+PATHS = {"data", "images", "features"}
+"""Options that may differ on going on: the data has a version and the features a size and a time, wherever they lie."""
 
 
 def parts_folder(out: Path, benchmark: Benchmark) -> Path:
@@ -44,7 +51,7 @@ def answer(
     workers: int = 1,
     report: Report = lambda done, parts: None,
 ) -> None:
-    """Ask this worker's share of the parts that are not there yet; `finish` makes the records.
+    """Ask this worker's share of the parts that are not there yet, or not whole; `finish` makes the records.
 
     Args:
         benchmark: What is measured.
@@ -58,7 +65,7 @@ def answer(
 
     Raises:
         FileExistsError: There are records of this benchmark.
-        ValueError: The parts there are of another model, data or options.
+        ValueError: The parts there are of another model, data, features or options, or nothing says of which.
     """
     refuse_existing(out, benchmark)
     folder = parts_folder(out, benchmark)
@@ -67,10 +74,8 @@ def answer(
     mine = range(worker, work.parts, workers)
     for done, part in enumerate(mine, start=1):
         file = folder / f"part-{part:05d}"
-        if not file.is_file():
-            written = beside(file)
-            written.write_bytes(work.ask(scorer, part))
-            written.replace(file)
+        if not file.is_file() or not _is_whole(work, part, file.read_bytes()):
+            _write_whole(file, work.ask(scorer, part))
         report(done, len(mine))
 
 
@@ -86,6 +91,7 @@ def finish(
 
     Raises:
         FileNotFoundError: A part is not there: a worker has not come to its end.
+        ValueError: A part is not whole: its file was changed or lost its end.
     """
     folder = parts_folder(out, benchmark)
     files = [folder / f"part-{part:05d}" for part in range(work.parts)]
@@ -95,7 +101,14 @@ def finish(
             f"{len(lost)} of {len(files)} parts of {benchmark.name} are not there, the first is {lost[0]}; give the "
             "same command again with --resume"
         )
-    records = work.records([file.read_bytes() for file in files])
+    answers = [file.read_bytes() for file in files]
+    for part, (file, answered) in enumerate(zip(files, answers, strict=True)):
+        if not _is_whole(work, part, answered):
+            raise ValueError(
+                f"{file} is not whole ({len(answered)} bytes); give the same command again with --resume: it is asked "
+                "again"
+            )
+    records = work.records(answers)
     write_records(out, benchmark, records, scorer, environment, options, work.version, work.notes)
     shutil.rmtree(folder)
     return records
@@ -105,14 +118,11 @@ def check_finished(benchmark: Benchmark, work: Work, scorer: Scorer, out: Path, 
     """Records that are there must be those that would be made now; parts that a kill left beside them are removed.
 
     Raises:
-        ValueError: They are of another model, data or options.
+        ValueError: They are of another model, data, features or options.
     """
     then = read_about(out, benchmark.name)
-    now = json.loads(json.dumps(_settings(benchmark, work, describe(scorer), options)))
-    differ = [name for name in ("version", "options") if then.get(name) != now[name]]
-    if not same_scorer(now["scorer"], then.get("scorer", {})):
-        differ.append("scorer")
-    if differ:
+    now = _settings(benchmark, work, describe(scorer), options)
+    if differ := _differing(now, then, ("version", "options", "stores", "scorer")):
         raise ValueError(
             f"{out} holds records of {benchmark.name} from another evaluation: {', '.join(differ)} differ "
             f"({out / benchmark.name}.json). Give another folder with --out"
@@ -127,35 +137,86 @@ def refuse_existing(out: Path, benchmark: Benchmark) -> None:
         raise FileExistsError(f"{path} exists and is not overwritten; give another folder with --out")
 
 
+def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two descriptions are of the same scorer: all alike, and fingerprints that differ by rounding only.
+
+    A fingerprint may hold nan, or null as a file has it: they are the same.
+    """
+    try:
+        a, b = (np.array(of.get("fingerprint", ()), dtype=np.float64) for of in (one, other))
+    except (TypeError, ValueError):
+        return False
+    with np.errstate(over="ignore"):
+        close = a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True)
+    return bool(close) and {**one, "fingerprint": 0} == {**other, "fingerprint": 0}
+
+
+def _is_whole(work: Work, part: int, answered: bytes) -> bool:
+    whole = getattr(work, "whole", None)
+    return bool(answered) if whole is None else whole(part, answered)
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    written = beside(file)
+    with written.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    written.replace(file)
+
+
 def _settings(benchmark: Benchmark, work: Work, scorer: dict[str, Any], options: Options) -> dict[str, Any]:
-    return {
+    """What is asked of what, as it is read back from JSON."""
+    settings = {
         "benchmark": benchmark.name,
         "version": work.version,
         "parts": work.parts,
         "scorer": scorer,
         "options": options.to_json(),
+        "stores": stores_of(options),
     }
+    if examples := getattr(work, "examples", ()):  # some may be left out, for want of their pictures
+        settings["examples"] = hash_of_text("\n".join(str(one.example) for one in examples))
+    return json.loads(strict_json(settings))
 
 
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """The settings of the parts that are there must be these; where there are no parts yet, these are written."""
     file = folder / "settings.json"
-    now = json.loads(json.dumps(settings))
-    if not file.is_file():
-        write_text_whole(file, json.dumps(settings, indent=1) + "\n")
+    if not any(folder.glob("part-*")):
+        write_text_whole(file, strict_json(settings, indent=1) + "\n")
         return
-    then = json.loads(file.read_text(encoding="utf-8"))
-    differ = [name for name in now if name != "scorer" and now[name] != then.get(name)]
-    if not same_scorer(now["scorer"], then.get("scorer", {})):
-        differ.append("scorer")
-    if differ:
+    cure = f"remove {folder} to ask all again, or give another folder with --out"
+    if not file.is_file():
+        raise ValueError(
+            f"{folder} holds parts and no settings.json that says of which model and data; {cure}"
+        )
+    try:
+        then = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON ({error}); {cure}") from error
+    if not isinstance(then, dict):
+        raise ValueError(f"{file} is no JSON object; {cure}")
+    if differ := _differing(settings, then, settings):
         raise ValueError(
             f"{folder} holds answers of another evaluation: {', '.join(differ)} differ ({file}). Go on with the same "
             "model, data and options, or give another folder with --out"
         )
 
 
-def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two descriptions are of the same scorer: all alike, and fingerprints that differ by rounding only."""
-    a, b = one.get("fingerprint", ()), other.get("fingerprint", ())
-    close = len(a) == len(b) and np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True)
-    return close and {**one, "fingerprint": 0} == {**other, "fingerprint": 0}
+def _differing(now: dict[str, Any], then: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Which of the named settings are not the same; where files lie does not count."""
+
+    def of(settings: dict[str, Any], name: str) -> Any:
+        found = settings.get(name, {})
+        if name == "options" and isinstance(found, dict):
+            return {key: value for key, value in found.items() if key not in PATHS}
+        return found
+
+    differ = []
+    for name in names:
+        a, b = of(now, name), of(then, name)
+        same = isinstance(b, dict) and same_scorer(a, b) if name == "scorer" else a == b
+        if not same:
+            differ.append(name)
+    return differ

@@ -6,7 +6,7 @@ a bag of objects gets the second kind right and is at chance on the first.
 
 from __future__ import annotations
 
-from cacr.benchmarks.benchmark import Benchmark, Options, Record
+from cacr.benchmarks.benchmark import EMBEDDED, Benchmark, Options, Record
 from cacr.benchmarks.examples import Example, ExamplesWork
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.data.scenes import SEEDS, winoground_like
@@ -18,7 +18,7 @@ VERSION = "scenes-1"
 def open_scenes(options: Options) -> ExamplesWork:
     """Examples of an album of scenes."""
     seed = SEEDS["test"] if options.seed is None else options.seed
-    found = winoground_like(seed, options.n or EXAMPLES)
+    found = winoground_like(seed, EXAMPLES if options.n is None else options.n)
     pictures = {f"{one.example_id}/{i}": one.picture(i) for one in found for i in (0, 1)}
     examples = [
         Example(
@@ -46,6 +46,7 @@ SCENES = Benchmark(
     size=f"{EXAMPLES}: half relation swaps, half attribute swaps",
     ties="wrong",
     obtain="It is part of the package.",
+    takes=EMBEDDED,
     open=open_scenes,
     right=two_by_two,
     chance=two_by_two_chance,

@@ -153,8 +153,26 @@ def paired_difference(
         raise ValueError(
             f"outcomes have shapes {a.shape} and {b.shape}; expected the same [seed, example] for both"
         )
+    _check_level(level)
     found = spread(a - b, clusters)
+    outcomes = np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all()
+    if found.seeds == 1 and found.draws == found.n and outcomes and found.error > TINY:
+        return _agresti_min((a - b)[0], level)
     return _student(found, level, found.method, bounded=False)
+
+
+def _agresti_min(difference: NDArray[np.float64], level: float) -> Estimate:
+    """The interval of paired outcomes with half an example added to each of the four cells.
+
+    Student's holds the truth in 89 % where one example in fifty differs. Source: Agresti & Min 2005, Statistics in
+    Medicine 24(5).
+    """
+    n, only_ours, only_theirs = len(difference), (difference > 0).sum() + 0.5, (difference < 0).sum() + 0.5
+    middle = (only_ours - only_theirs) / (n + 2)
+    error = math.sqrt((only_ours + only_theirs - (n + 2) * middle**2) / (n + 2) ** 2)
+    reach = float(stats.norm.ppf((1 + level) / 2)) * error
+    low, high = max(-1.0, middle - reach), min(1.0, middle + reach)
+    return Estimate(float(difference.mean()), float(low), float(high), n, method="paired, Agresti-Min")
 
 
 def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:

@@ -32,7 +32,7 @@ FILES = {part: f"{part}.json" for part in PARTS}
 OBTAIN = (
     "Copy the folder data of github.com/RAIVNLab/sugar-crepe: add_att.json, add_obj.json, replace_att.json, "
     "replace_obj.json, replace_rel.json, swap_att.json, swap_obj.json. The pictures are COCO's val2017: beside the "
-    "files in val2017 or images, or in a folder of your own (images)."
+    "files in val2017 or images, or in a folder of your own: --images FOLDER."
 )
 ORDER_ONLY = "order only"
 """Tag of the examples whose two captions are the same words in another order."""

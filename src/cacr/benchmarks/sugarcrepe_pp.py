@@ -36,7 +36,7 @@ CHANCE = {"both": 1 / 3, "first caption": 1 / 2, "second caption": 1 / 2}
 OBTAIN = (
     "Copy the folder data of github.com/Sri-Harsha/scpp: replace_att.json, replace_obj.json, replace_rel.json, "
     "swap_att.json, swap_obj.json. (SugarCrepe has files of the same names: keep them apart.) The pictures are COCO's "
-    "val2017: beside the files in val2017 or images, or in a folder of your own (images)."
+    "val2017: beside the files in val2017 or images, or in a folder of your own: --images FOLDER."
 )
 
 

@@ -18,6 +18,8 @@ from cacr.benchmarks.comparing import Difference
 from cacr.benchmarks.references import Reference, references_for
 from cacr.benchmarks.statistics import Estimate
 
+MEAN = "mean of parts"
+"""The group of an average as published, which is none of one's own."""
 FORMS = ("text", "markdown", "latex", "json")
 Form = Literal["text", "markdown", "latex", "json"]
 Rows = Sequence[Row] | Sequence[Difference] | Mapping[str, Sequence[Row]]
@@ -43,14 +45,24 @@ class _Table:
     """Sentences below."""
 
 
-def render(rows: Rows, form: Form = "text", benchmark: str = "", title: str = "") -> str:
-    """One or two tables: the rows, and the published scores of the same groups and metrics.
+def render(
+    rows: Rows,
+    form: Form = "text",
+    benchmark: str = "",
+    title: str = "",
+    notes: Sequence[str] = (),
+    split: str | None = None,
+) -> str:
+    """One or two tables: the rows, and the published scores of the same groups and metrics; then notes.
 
     Args:
         rows: Of one model, or model -> its rows, or differences of runs. Intervals are called 95 % ones.
         form: "text", "markdown", "latex" (needs the package booktabs), or "json".
         benchmark: Whose published scores to add; none if not given, and none beside differences.
         title: Above the rows.
+        notes: Sentences below all.
+        split: The part of the benchmark that was asked for, if not all: "all" of it is another "all", so the published
+            scores of the group named like the part stand beside it, or none.
 
     Raises:
         ValueError: An unknown form.
@@ -64,11 +76,9 @@ def render(rows: Rows, form: Form = "text", benchmark: str = "", title: str = ""
     if form not in FORMS:
         raise ValueError(unknown("form of table", form, FORMS))
     flat = _flat(rows)
-    shown = dict.fromkeys((one.group, one.metric) for _, one in flat if isinstance(one, Row))
-    asked = list(shown) if benchmark else []
-    references = [one for group, metric in asked for one in references_for(benchmark, group, metric)]
+    references = _published(flat, benchmark, split) if benchmark else []
     if form == "json":
-        return _json(flat, references, benchmark, title)
+        return _json(flat, references, benchmark, title, notes)
     differences = [one for _, one in flat if isinstance(one, Difference)]
     scores = [(model, one) for model, one in flat if isinstance(one, Row)]
     tables = []
@@ -79,7 +89,24 @@ def render(rows: Rows, form: Form = "text", benchmark: str = "", title: str = ""
     if references:
         tables.append(_references(references))
     draw = {"text": _text, "markdown": _markdown, "latex": _latex}[form]
-    return "\n\n".join(draw(table) for table in tables)
+    before = {"text": "Note: ", "markdown": "- ", "latex": "% "}[form]
+    below = ["\n".join(before + " ".join(note.split()) for note in notes)] if notes else []
+    return "\n\n".join([draw(table) for table in tables] + below)
+
+
+def _published(
+    flat: Sequence[tuple[str, Row | Difference]], benchmark: str, split: str | None
+) -> list[Reference]:
+    """Published scores of the rows' groups and metrics, and of their mean over parts where only that is published."""
+    asked = dict.fromkeys(
+        (split if split is not None and one.group == "all" else one.group, one.metric)
+        for _, one in flat
+        if isinstance(one, Row)
+    )
+    means = (
+        [(MEAN, metric) for metric in dict.fromkeys(metric for _, metric in asked)] if split is None else []
+    )
+    return [one for group, metric in [*asked, *means] for one in references_for(benchmark, group, metric)]
 
 
 def percent(estimate: Estimate, signed: bool = False) -> str:
@@ -100,7 +127,7 @@ def p_text(p: float) -> str:
 
 def _flat(rows: Rows) -> list[tuple[str, Row | Difference]]:
     if isinstance(rows, Mapping):
-        return [(model, one) for model, some in rows.items() for one in some]
+        return [(" ".join(model.split()), one) for model, some in rows.items() for one in some]
     return [("", one) for one in rows]
 
 
@@ -200,7 +227,10 @@ def _markdown(table: _Table) -> str:
 
 def _latex(table: _Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return " & ".join("".join(_LATEX.get(sign, sign) for sign in cell) for cell in cells) + r" \\"
+        said = " & ".join("".join(_LATEX.get(sign, sign) for sign in cell) for cell in cells)
+        return (
+            ("{}" if said.startswith(("[", "*")) else "") + said + r" \\"
+        )  # [ and * mean something after \\
 
     return "\n".join(
         [
@@ -218,7 +248,11 @@ def _latex(table: _Table) -> str:
 
 
 def _json(
-    flat: Sequence[tuple[str, Row | Difference]], references: Sequence[Reference], benchmark: str, title: str
+    flat: Sequence[tuple[str, Row | Difference]],
+    references: Sequence[Reference],
+    benchmark: str,
+    title: str,
+    notes: Sequence[str],
 ) -> str:
     rows: list[dict[str, Any]] = []
     for model, one in flat:
@@ -230,5 +264,5 @@ def _json(
                 | {"group": one.group, "metric": one.metric, "chance": one.chance}
                 | one.estimate.to_json()
             )
-    found = {"title": title, "benchmark": benchmark, "rows": rows}
+    found = {"title": title, "benchmark": benchmark, "rows": rows, "notes": list(notes)}
     return json.dumps(found | {"references": [one.to_json() for one in references]}, indent=1)

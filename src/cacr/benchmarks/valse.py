@@ -46,7 +46,7 @@ VALID = 2
 OBTAIN = (
     f"Copy the folder data of github.com/Heidelberg-NLP/VALSE: {', '.join(FILES.values())}. The pictures are those of "
     "Visual7W, COCO, SWiG, VisDial and FOIL-it (the field dataset says which): put them beside the files in images, "
-    "or give folders of your own (images), several if need be."
+    "or give folders of your own (--images), several if need be."
 )
 
 

@@ -37,10 +37,12 @@ FILE = "visual_genome_relation.json"
 SOURCE = "dataset_zoo/aro_datasets.py of github.com/mertyg/vision-language-models-are-bows"
 PICTURES = (
     "The pictures are those of GQA (Visual Genome), 1 GB in the same release: beside the file in images, or in a "
-    "folder of your own (images)."
+    "folder of your own: --images FOLDER."
 )
 OBTAIN = f"{FILE} is fetched by {SOURCE}. {PICTURES}"
 SIDES = ("bbox_x", "bbox_y", "bbox_w", "bbox_h")
+LARGEST = 65_535
+"""Pixels of a side: no JPEG has more."""
 
 
 @dataclass(frozen=True)
@@ -142,19 +144,28 @@ def pairs_work(
 def _libraries(crops: Sequence[Crop], options: Options, path: Path) -> tuple[Library, Library]:
     """The whole pictures, for pixels, and the crops by their names, for features."""
     beside = path.parent / "images"
-    folders = options.images or ((beside,) if beside.is_dir() else ())
-    check_images = options.features is None
+    folders = options.images or ((beside,) if beside.is_dir() and not options.blind else ())
+    check_images = options.features is None and not options.blind
     wholes = Library((crop.whole for crop in crops), path, None, folders, options.missing, check_images)
     return wholes, Library((crop.name for crop in crops), path, options.features, None, options.missing)
 
 
 def _box(item: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
-    sides = [item.get(side) for side in SIDES]
-    if not all(isinstance(side, int | float) for side in sides) or not (sides[2] > 0 and sides[3] > 0):  # type: ignore[operator]
+    left, top, width, height = (_side(item.get(name), name, where) for name in SIDES)
+    if not (width > 0 and height > 0):
         raise ValueError(
-            f"{where} has the box {sides}; expected {', '.join(SIDES)} in pixels, a box of some size"
+            f"{where} has a box of {width} x {height} pixels (bbox_w, bbox_h); expected a box of some size"
         )
-    return tuple(sides)  # type: ignore[return-value]
+    return left, top, width, height
+
+
+def _side(value: Any, name: str, where: str) -> float:
+    # Compared, which holds for whole numbers of any length (math.isfinite overflows) and is false for nan.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        raise ValueError(
+            f"{where}: {name} is {value!r:.40}; expected a number of pixels, {LARGEST} at most. Copy the file again"
+        )
+    return value
 
 
 VG_RELATION = Benchmark(

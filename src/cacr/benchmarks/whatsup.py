@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -50,11 +51,11 @@ CHANCE = {"accuracy": 1 / 4, "pair": 1 / 16, "set": 1 / 256}
 SOURCE = "dataset_zoo/aro_datasets.py of github.com/amitakamath/whatsup_vlms fetches"
 OBTAIN = (
     f"{SOURCE} {', '.join(FILES.values())} and, with the pictures, the folders controlled_images and controlled_clevr: "
-    "keep them beside the files, or give the folders (images)."
+    "keep them beside the files, or give the folders: --images FOLDER…."
 )
 QA_OBTAIN = (
     f"{SOURCE} {', '.join(QA_FILES.values())}. The pictures are COCO's val2017 and GQA's in vg_images: keep these "
-    "folders beside the files, or give folders of your own (images)."
+    "folders beside the files, or give folders of your own: --images FOLDER…."
 )
 
 
@@ -68,12 +69,37 @@ def open_whatsup(options: Options) -> ExamplesWork:
     )
     notes = lost_parts(found, FILES, options.split)
     work = examples_work(examples, options, found.values(), images, notes)
-    sizes = Counter(one.cluster for one in work.examples)
-    broken = sum(size != SET for size in sizes.values())
+    work.examples = mark_whole(work.examples)
+    whole = {one.cluster: one.keeps["whole_set"] for one in work.examples}
+    broken = sum(not is_whole for is_whole in whole.values())
     if broken:
-        said = f"{broken} of {len(sizes)} sets are not of four pictures; a pair or set that lacks one counts as wrong"
+        said = f"{broken} of {len(whole)} sets are not of four pictures; a pair or set that lacks one counts as wrong"
         work.notes = [*work.notes, said]
     return work
+
+
+def mark_whole(examples: Sequence[Example]) -> list[Example]:
+    """The same examples, each with whether its pair and its set are whole among them.
+
+    A pair or set that lacks a picture counts as wrong, so chance of it is 0. Told of the examples that are
+    asked, after some were left out: a whole one of the file may not be whole among them.
+    """
+    pairs, sets = Counter(map(_pair, examples)), Counter(one.cluster for one in examples)
+    return [
+        replace(
+            one,
+            keeps={
+                **one.keeps,
+                "whole_pair": pairs[_pair(one)] == 2,
+                "whole_set": sets[one.cluster] == SET,
+            },
+        )
+        for one in examples
+    ]
+
+
+def _pair(one: Example) -> tuple[str, str]:
+    return one.cluster, PAIRS[one.keeps["preposition"]]
 
 
 def read_photographs(path: Path, part: str) -> list[Example]:
@@ -126,14 +152,20 @@ def right(records: Sequence[Record]) -> Outcomes:
         sets[record["cluster"]] += int(is_right)
     return {
         "accuracy": accuracy,
-        "pair": np.array([pairs[r["cluster"], PAIRS[r["preposition"]]] == 2 for r in records]),
-        "set": np.array([sets[r["cluster"]] == SET for r in records]),
+        "pair": np.array(
+            [r["whole_pair"] and pairs[r["cluster"], PAIRS[r["preposition"]]] == 2 for r in records]
+        ),
+        "set": np.array([r["whole_set"] and sets[r["cluster"]] == SET for r in records]),
     }
 
 
 def chance(record: Record) -> dict[str, float]:
-    """1/4, 1/16 and 1/256."""
-    return CHANCE
+    """1/4, 1/16 and 1/256; 0 for a pair or set that lacks a picture, since it counts as wrong."""
+    return {
+        "accuracy": CHANCE["accuracy"],
+        "pair": CHANCE["pair"] if record["whole_pair"] else 0.0,
+        "set": CHANCE["set"] if record["whole_set"] else 0.0,
+    }
 
 
 def open_whatsup_qa(options: Options) -> ExamplesWork:
@@ -182,7 +214,7 @@ WHATSUP = Benchmark(
     open=open_whatsup,
     right=right,
     chance=chance,
-    needs=frozenset({"match", "preposition"}),
+    needs=frozenset({"match", "preposition", "whole_pair", "whole_set"}),
     cautions=(
         "who always answers the same gets 25 % of accuracy, and who cannot tell left from right up to 75 %: read pair "
         "and set beside it",

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
 from cacr.benchmarks.outcomes import CHANCE, group_match, score, two_by_two, two_by_two_chance
@@ -29,6 +30,8 @@ OBTAIN = (
     "data/images. Read are examples.jsonl with images/ex_0_img_0.png …, or a *.parquet with the pictures inside."
 )
 LINES = "examples.jsonl"
+PART = "test"
+"""The only one that there is."""
 TAGS = ("tag", "secondary_tag", "num_main_preds", "collapsed_tag")
 PICTURES = ("image_0", "image_1")
 PREDICATES = {1: "1 main predicate", 2: "2 main predicates"}
@@ -43,11 +46,13 @@ def open_winoground(options: Options) -> ExamplesWork:
     """
     folder = data_folder(options, "winoground", OBTAIN)
     inner = folder / "data"
+    if options.split not in (None, PART):
+        raise ValueError(unknown("part of winoground", options.split, [PART]))
     lines = next((place for place in (folder, inner) if (place / LINES).is_file()), folder)
     if (lines / LINES).is_file() or folder.name == LINES:
-        file = find_files(lines, {"test": LINES}, "winoground", OBTAIN, options.split)["test"]
+        file = find_files(lines, {PART: LINES}, "winoground", OBTAIN, PART)[PART]
         return _open_lines(file, options)
-    return _open_table(table_files(folder, "winoground", OBTAIN, options.split or "test"), options)
+    return _open_table(table_files(folder, "winoground", OBTAIN, PART), options)
 
 
 def _open_lines(file: Path, options: Options) -> ExamplesWork:
@@ -83,23 +88,28 @@ def _file_name(name: Any, where: str) -> str:
 
 def _example(row: Mapping[str, Any], names: list[str], where: str) -> Example:
     number = row.get("id")
-    if not isinstance(number, int):
+    if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(f"{where}: id is {number!r}; expected a number. Copy the file again")
     return Example(
         str(number),
         [sentence(row.get(f"caption_{i}"), f"{where}: caption_{i}") for i in (0, 1)],
         names,
-        tags=_tags(row, number),
+        tags=_tags(row, number, where),
         keeps={name: row[name] for name in TAGS[:2] if row.get(name)},
     )
 
 
-def _tags(row: Mapping[str, Any], number: int) -> list[str]:
+def _tags(row: Mapping[str, Any], number: int, where: str) -> list[str]:
     """Object, relation or both; predicates; the word class swapped; what else is tested; why it is hard."""
-    tags = [str(row["collapsed_tag"]).lower()] if row.get("collapsed_tag") else []
+    for column in TAGS:
+        kind, expected = (int, "a number") if column == "num_main_preds" else (str, "a text")
+        told = row.get(column)
+        if told is not None and (isinstance(told, bool) or not isinstance(told, kind)):
+            raise ValueError(f"{where}: {column} is {told!r:.60}; expected {expected}. Copy the file again")
+    tags = [row["collapsed_tag"].lower()] if row.get("collapsed_tag") else []
     tags += [PREDICATES[row["num_main_preds"]]] if row.get("num_main_preds") in PREDICATES else []
     for column, before in (("tag", "swap"), ("secondary_tag", "also")):
-        parts = [part.strip().lower() for part in str(row.get(column) or "").split(",")]
+        parts = [part.strip().lower() for part in (row.get(column) or "").split(",")]
         classes = [part if before == "also" else part.partition("-")[0] for part in parts if part]
         tags += dict.fromkeys(f"{before}: {one}" for one in classes)
     return tags + [f"why hard: {one}" for one in _why_hard().get(number, [])]

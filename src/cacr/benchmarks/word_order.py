@@ -79,7 +79,7 @@ def _obtain(kind: str, file: str, folder: str) -> str:
     return (
         f"The release makes it when it runs: with github.com/mertyg/vision-language-models-are-bows, json.dump("
         f"{kind}(…).test_cases, open({file!r}, 'w')), once, and keep the file; two of the four orders need its "
-        f"part-of-speech tagger. The pictures: beside the file in {folder}, or a folder of your own (images)."
+        f"part-of-speech tagger. The pictures: beside the file in {folder}, or a folder of your own: --images FOLDER."
     )
 
 

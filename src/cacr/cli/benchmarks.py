@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from cacr.benchmarks import BENCHMARKS
-from cacr.benchmarks.references import references_for
+from cacr.benchmarks.references import all_references
 from cacr.cli.evaluate import known_benchmark
 from cacr.cli.show import console
 
@@ -48,9 +48,16 @@ def _tell(benchmark: Any, stated: tuple[str, ...]) -> None:
                 )
             console.print(f"[bold]{key}[/]", end="  ")
             console.print(str(line), markup=False, highlight=False)
-    for one in references_for(benchmark.name):
+    published = [
+        one for one in all_references() if one.benchmark in (benchmark.name, _AVERAGE.get(benchmark.name))
+    ]
+    for one in published:
+        where = one.group if one.benchmark == benchmark.name else "mean over ARO"
         console.print(
-            f"{100 * one.value:5.1f} %  {one.metric:12s} {one.model}  ({one.source})",
+            f"{100 * one.value:5.1f} %  {one.metric}, {where}: {one.model} ({one.source})",
             markup=False,
             highlight=False,
         )
+
+
+_AVERAGE = dict.fromkeys(("vg-relation", "vg-attribution", "coco-order", "flickr30k-order"), "aro")

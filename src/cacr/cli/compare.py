@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr.benchmarks import Benchmark, Row, table
+from cacr.benchmarks import Benchmark, table
 from cacr.benchmarks.benchmark import Record
 from cacr.benchmarks.comparing import compare as differences_of
-from cacr.benchmarks.comparing import correlations
+from cacr.benchmarks.comparing import correlations, match_records
 from cacr.benchmarks.records import read_about, read_records
 from cacr.benchmarks.tables import Form, render
 from cacr.cli.evaluate import known_benchmark
-from cacr.cli.show import console, draw_scores, headline, percent, print_evaluation
+from cacr.cli.show import check_plot, draw_scores, headline, percent, print_evaluation, tell
 
 
 def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, calibration: bool = False) -> int:
@@ -22,30 +23,33 @@ def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, cali
 
     Args:
         run: A folder made by `cacr eval`.
-        form: How tables are printed.
+        form: How tables are printed: text, markdown, latex, json.
         plot: A new file (.png, .pdf, .svg) with error bars; one per benchmark, its name added, if there are several.
         calibration: Say too how far the match is from a probability.
     """
     found = read_records(run)
+    plots = _plots(plot, list(found))
     printed = {}
     for name, records in found.items():
-        benchmark = known_benchmark(name)
-        printed[name] = print_evaluation(benchmark, records, read_about(run, name), form)
+        benchmark, about = known_benchmark(name), read_about(run, name)
+        printed[name] = print_evaluation(benchmark, records, about, form)
         if calibration:
             said, printed[name]["calibration"] = _calibration(benchmark, records)
-            if form != "json":
-                console.print(said, markup=False, highlight=False)
-        if plot is not None:
+            tell(said, form)
+        if name in plots:
             rows = table(benchmark, records)
             first = [row for row in rows if row.group == rows[0].group]
-            _draw(_plot_of(plot, name, len(found)), benchmark, {run.name: first})
+            draw_scores(plots[name], name, {run.name: first}, about.get("options", {}).get("split"))
+            tell(f"Wrote {plots[name]}", form)
     if form == "json":
         print(json.dumps(printed, indent=1))
     return 0
 
 
 def compare(
-    *runs: Path,
+    first: Path,
+    second: Path,
+    *others: Path,
     against: Path | None = None,
     shared: bool = False,
     all_groups: bool = False,
@@ -55,55 +59,58 @@ def compare(
     """Paired differences between evaluations of the same examples, with tests, Holm's adjustment and detectable size.
 
     Args:
-        runs: Two or more folders made by `cacr eval`.
+        first: A folder made by `cacr eval`.
+        second: Another one.
+        others: More of them.
         against: Compare every other run with this one alone, in place of each with each.
-        shared: Compare on the examples that all runs have, where they differ.
+        shared: Compare on the examples that all runs have, where they differ; scores are of these too.
         all_groups: Every row of the tables; the first of each benchmark if not set.
-        form: How tables are printed.
+        form: How tables are printed: text, markdown, latex, json.
         plot: A new file (.png, .pdf, .svg) with all runs and error bars; one per benchmark, its name added, if several.
     """
-    folders = list(dict.fromkeys([*runs, *([against] if against else [])]))
-    if len(folders) < 2:
-        raise ValueError(
-            f"{len(folders)} evaluation is given; expected two or more folders made by `cacr eval`"
-        )
+    folders = [first, second, *others]
+    if against is not None and against.resolve() not in [folder.resolve() for folder in folders]:
+        folders.append(against)
+    twice = [folder for folder, count in Counter(folder.resolve() for folder in folders).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice; an evaluation does not differ from itself")
     names = _names(folders)
     records = {names[folder]: read_records(folder) for folder in folders}
     common = [name for name in next(iter(records.values())) if all(name in one for one in records.values())]
     if not common:
         told = "; ".join(f"{run} has {', '.join(found)}" for run, found in records.items())
         raise ValueError(f"no benchmark is in all of them: {told}")
-    printed, scores = {}, {run: {} for run in records}  # type: ignore[var-annotated]
+    plots = _plots(plot, common)
+    base = None if against is None else next(names[f] for f in folders if f.resolve() == against.resolve())
+    printed: dict[str, Any] = {}
+    scores: dict[str, dict[str, float]] = {run: {} for run in records}
     for name in common:
-        benchmark = known_benchmark(name)
-        _same_version(name, folders)
-        found = differences_of(
-            {run: of[name] for run, of in records.items()},
-            benchmark,
-            names[against] if against else None,
-            shared,
-        )
-        tables = {run: table(benchmark, of[name]) for run, of in records.items()}
+        benchmark, split = known_benchmark(name), _split(name, folders)
+        matched = match_records({run: of[name] for run, of in records.items()}, name, shared)
+        found = differences_of(matched, benchmark, base)
+        tables = {run: table(benchmark, some) for run, some in matched.items()}
         for run, rows in tables.items():
             scores[run][name] = headline(rows).estimate.value
-        first = found[0].group
-        shown = [one for one in found if all_groups or one.group == first]
+        group = found[0].group
+        shown = [one for one in found if all_groups or one.group == group]
         kept = {
-            run: [row for row in rows if all_groups or row.group == first] for run, rows in tables.items()
+            run: [row for row in rows if all_groups or row.group == group] for run, rows in tables.items()
         }
+        title = f"{name}: {benchmark.asks} Ties: {benchmark.ties}."
         printed[name] = {
-            "scores": json.loads(render(kept, "json", name)),
-            "differences": [d.to_json() for d in shown],
+            "scores": json.loads(render(kept, "json", name, title, split=split)),
+            "differences": [one.to_json() for one in shown],
         }
         if form != "json":
-            print(render(kept, form, name, title=f"{name}: {benchmark.asks} Ties: {benchmark.ties}."))
+            print(render(kept, form, name, title, split=split))
             print("\n" + render(shown, form, title=f"{name}: paired differences") + "\n")
-        if plot is not None:
-            _draw(_plot_of(plot, name, len(common)), benchmark, kept)
+        if name in plots:
+            draw_scores(plots[name], name, kept, split)
+            tell(f"Wrote {plots[name]}", form)
+    if len(common) > 1:
+        printed["correlations"] = _correlations(scores, form)
     if form == "json":
         print(json.dumps(printed, indent=1))
-    elif len(common) > 1:
-        _correlations(scores)
     return 0
 
 
@@ -116,20 +123,22 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: str(folder) for folder in folders}
 
 
-def _same_version(name: str, folders: Sequence[Path]) -> None:
-    versions = {folder: read_about(folder, name).get("version") for folder in folders}
-    if len({version for version in versions.values() if version}) > 1:
-        told = ", ".join(f"{folder}: {version}" for folder, version in versions.items())
-        raise ValueError(f"{name}: the evaluations are of different data ({told}); measure on the same files")
+def _split(name: str, folders: Sequence[Path]) -> str | None:
+    """The part that the evaluations asked for; some name, if they are not the same."""
+    asked = {read_about(folder, name).get("options", {}).get("split") for folder in folders}
+    return asked.pop() if len(asked) == 1 else "different parts"
 
 
-def _correlations(scores: Mapping[str, Mapping[str, float]]) -> None:
-    print(f"Do the benchmarks order these {len(scores)} models alike? Spearman's correlation:")
-    for one in correlations(scores):
+def _correlations(scores: Mapping[str, Mapping[str, float]], form: Form) -> list[dict[str, Any]]:
+    found = correlations(scores)
+    lines = [f"Do the benchmarks order these {len(scores)} models alike? Spearman's correlation:"]
+    for one in found:
         e = one.estimate
         interval = f"[{e.low:+.2f}, {e.high:+.2f}]" if e.low == e.low else f"({e.method})"
         value = f"{e.value:+.2f} " if e.value == e.value else ""
-        print(f"  {one.first}, {one.second}: {value}{interval}")
+        lines.append(f"  {one.first}, {one.second}: {value}{interval}")
+    tell("\n".join(lines), form)
+    return [{"first": one.first, "second": one.second} | one.estimate.to_json() for one in found]
 
 
 def _calibration(benchmark: Benchmark, records: Sequence[Record]) -> tuple[str, dict[str, Any] | None]:
@@ -156,10 +165,12 @@ def _calibration(benchmark: Benchmark, records: Sequence[Record]) -> tuple[str, 
     return said, {name: getattr(found, name).to_json() for name in names}
 
 
-def _draw(file: Path, benchmark: Benchmark, rows: Mapping[str, Sequence[Row]]) -> None:
-    draw_scores(file, benchmark.name, rows)
-    console.print(f"Wrote {file}")
-
-
-def _plot_of(file: Path, name: str, several: int) -> Path:
-    return file if several == 1 else file.with_name(f"{file.stem}-{name}{file.suffix}")
+def _plots(file: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    """Benchmark -> the plot to write; that each can be written is checked before anything is done."""
+    if file is None:
+        return {}
+    several = len(names) > 1
+    plots = {name: file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file for name in names}
+    for one in plots.values():
+        check_plot(one)
+    return plots

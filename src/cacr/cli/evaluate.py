@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +17,7 @@ from cacr._processes import rank, world_size
 from cacr.benchmarks import BENCHMARKS, Benchmark, Options
 from cacr.benchmarks.benchmark import Work
 from cacr.benchmarks.tables import Form
-from cacr.cli.show import bar, console, print_evaluation
+from cacr.cli.show import bar, print_evaluation, tell
 
 
 def evaluate(
@@ -56,7 +58,7 @@ def evaluate(
         benchmarks: Names; `cacr benchmarks` lists them with what each needs.
         out: A new folder for the records; evaluation-BENCHMARKS inside the model's folder, if not given.
         resume: Go on in an existing folder: what was answered is not asked again.
-        data: The benchmark's files, or a folder with one folder per benchmark, under its name.
+        data: The benchmark's files, or a folder with one folder per benchmark, under its name (sugarcrepe, vsr, …).
         images: Folders of the pictures, if they do not lie beside the files.
         features: Region features of the pictures, for models that read regions.
         detector: Find regions on the fly in place of features: a checkpoint as for `cacr features`.
@@ -65,7 +67,7 @@ def evaluate(
         n: Only the first examples; under torchrun give it as --limit.
         seed: Album of the embedded world; the test album if not given.
         errata: Correct the known errors of published annotations, where the benchmark lists them.
-        score: Which of the model's scores: itm, itc, vqascore, likelihood, plausibility; the first it has.
+        score: Which of the model's scores: match, itm, itc, vqascore, likelihood, plausibility; the first it has.
         dtype: Precision of the model.
         device: cpu, cuda, cuda:1; a GPU if there is one and none is named.
         memory: GiB that the activations of a forward pass may take, about.
@@ -90,7 +92,7 @@ def evaluate(
         raise FileExistsError(
             f"{out} exists and is not overwritten; go on with it by --resume, or give another folder with --out"
         )
-    options = Options(
+    given = Options(
         data=data,
         features=features,
         images=tuple(images or ()),
@@ -113,10 +115,15 @@ def evaluate(
         "quick_gelu": quick_gelu,
         "tokenizer": tokenizer,
     }
-    works = [
-        benchmark.open(options) for benchmark in chosen
-    ]  # a missing file is said before anything is asked
     scorer = open_scorer(model, **{name: value for name, value in asked.items() if value is not None})
+    options = options_of(chosen, given)
+    if (
+        getattr(scorer, "looks_at", "pixels") == "nothing"
+    ):  # then no picture is looked for, and none can be missing
+        options = {name: replace(one, blind=True, features=None, images=()) for name, one in options.items()}
+    works = [b.open(options[b.name]) for b in chosen]  # a missing file is said before anything is asked
+    for benchmark, work in zip(chosen, works, strict=True):
+        check_sight(benchmark, work, scorer)
     if world_size() > 1:
         # processes end far apart, and one that waits is not lost
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
@@ -124,7 +131,8 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     with working_in(out, rank()):
         tables = [
-            _measure(b, work, scorer, out, options, form) for b, work in zip(chosen, works, strict=True)
+            _measure(b, work, scorer, out, options[b.name], form)
+            for b, work in zip(chosen, works, strict=True)
         ]
     if world_size() > 1:
         torch.distributed.destroy_process_group()
@@ -132,7 +140,7 @@ def evaluate(
         if form == "json":
             print(json.dumps({b.name: rows for b, rows in zip(chosen, tables, strict=True)}, indent=1))
         else:
-            console.print(f"Records are in {out}. Make the tables again:  cacr rescore {out}")
+            tell(f"Records are in {out}. Make the tables again:  cacr rescore {out}", form)
     return 0
 
 
@@ -175,6 +183,38 @@ def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: 
         return None
     records = read_records(out, [benchmark.name])[benchmark.name]
     return print_evaluation(benchmark, records, read_about(out, benchmark.name), form)
+
+
+def options_of(benchmarks: Sequence[Benchmark], given: Options) -> dict[str, Options]:
+    """Benchmark -> what of the options it takes.
+
+    Raises:
+        ValueError: An option that means nothing for any of them.
+    """
+    taken = frozenset().union(*(benchmark.takes for benchmark in benchmarks))
+    if strange := [name for name in given.given() if name not in taken]:
+        raise ValueError(
+            f"--{strange[0]} means nothing for {', '.join(benchmark.name for benchmark in benchmarks)}; leave it out"
+        )
+    return {benchmark.name: given.of(benchmark.takes) for benchmark in benchmarks}
+
+
+def check_sight(benchmark: Benchmark, work: Work, scorer: Any) -> None:
+    """Raises ValueError where the model reads what the pictures do not have; before anything is asked."""
+    pairs, examples = getattr(work, "pairs", None), getattr(work, "examples", None)
+    if pairs is None and not examples:
+        return
+    first = pairs.picture(0) if examples is None else work.picture(examples[0].pictures[0])  # type: ignore[attr-defined,union-attr]
+    has = {"pixels": first.read_image, "regions": first.read_regions}
+    cure = {
+        "pixels": "give the folders of the pictures: --images FOLDER…",
+        "regions": "give --features FILE, or find regions on the fly: --detector CHECKPOINT --images FOLDER",
+    }
+    looks_at = getattr(scorer, "looks_at", None)
+    if looks_at in has and has[looks_at] is None:
+        raise ValueError(
+            f"{scorer.name} reads {looks_at}, and the pictures of {benchmark.name} have none; {cure[looks_at]}"
+        )
 
 
 def known_benchmark(name: str) -> Benchmark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,23 +37,34 @@ def bar(visible: bool = True) -> Progress:
 def print_evaluation(
     benchmark: Benchmark, records: Sequence[Record], about: Mapping[str, Any], form: Form
 ) -> dict[str, Any]:
-    """Print the table of a benchmark with what a reader must know beside it; its numbers as JSON has them."""
+    """Print the table of a benchmark with what a reader must know beside it; the same as JSON has it."""
+    title = f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}."
+    notes, split = [*about.get("notes", ()), *benchmark.cautions], about.get("options", {}).get("split")
     rows = table(benchmark, records)
     if form != "json":
-        print(
-            render(rows, form, benchmark.name, f"{benchmark.name}: {benchmark.asks} Ties: {benchmark.ties}.")
-        )
-        for note in (*about.get("notes", ()), *benchmark.cautions):
-            console.print(f"Note: {note}", markup=False, highlight=False)
-        print()
-    return {
-        "notes": list(about.get("notes", ())),
-        "version": about.get("version"),
-        "rows": [row.to_json() for row in rows],
-    }
+        print(render(rows, form, benchmark.name, title, notes, split) + "\n")
+    found = json.loads(render(rows, "json", benchmark.name, title, notes, split))
+    return found | {"version": about.get("version")}
 
 
-def draw_scores(file: Path, title: str, rows: Mapping[str, Sequence[Row]]) -> None:
+def tell(text: str, form: Form = "text") -> None:
+    """Say something beside the results: on the screen, and not in what a table or JSON is piped to."""
+    (console if form == "text" else _beside).print(text, markup=False, highlight=False)
+
+
+def check_plot(file: Path | None) -> None:
+    """Raises FileExistsError or ValueError where a plot could not be written, before the work is done."""
+    if file is None:
+        return
+    if file.suffix not in PICTURES:
+        raise ValueError(f"a plot named {file}; expected a name that ends in {', '.join(sorted(PICTURES))}")
+    if file.exists():
+        raise FileExistsError(f"{file} exists and is not overwritten; give another name")
+
+
+def draw_scores(
+    file: Path, benchmark: str, rows: Mapping[str, Sequence[Row]], split: str | None = None
+) -> None:
     """Write a plot of scores with error bars, of one or several models, with published ones beside.
 
     Raises:
@@ -62,14 +74,11 @@ def draw_scores(file: Path, title: str, rows: Mapping[str, Sequence[Row]]) -> No
     from cacr.benchmarks.references import references_for
     from cacr.explore.plots import estimates_plot
 
-    if file.suffix not in PICTURES:
-        raise ValueError(f"a plot named {file}; expected a name that ends in {', '.join(sorted(PICTURES))}")
-    if file.exists():
-        raise FileExistsError(f"{file} exists and is not overwritten; give another name")
-    groups = {row.group for some in rows.values() for row in some}
-    published = [one for group in sorted(groups) for one in references_for(title, group)]
+    check_plot(file)
+    groups = dict.fromkeys(row.group for some in rows.values() for row in some)
+    published = [one for group in groups for one in references_for(benchmark, group)] if split is None else []
     file.parent.mkdir(parents=True, exist_ok=True)
-    estimates_plot(rows, title, published).savefig(file, dpi=150)
+    estimates_plot(rows, benchmark, published).savefig(file, dpi=150)
 
 
 def headline(rows: Sequence[Row]) -> Row:
@@ -77,8 +86,9 @@ def headline(rows: Sequence[Row]) -> Row:
     first = [row for row in rows if row.group == rows[0].group]
     by_metric = {row.metric: row for row in first}
     return next(
-        (by_metric[name] for name in ("group", "both", "accuracy", "R@1") if name in by_metric), first[0]
+        (by_metric[name] for name in ("set", "group", "both", "accuracy", "R@1") if name in by_metric),
+        first[0],
     )
 
 
-__all__ = ["bar", "console", "draw_scores", "headline", "percent", "print_evaluation"]
+__all__ = ["bar", "check_plot", "console", "draw_scores", "headline", "percent", "print_evaluation", "tell"]

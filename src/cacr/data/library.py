@@ -71,7 +71,7 @@ class Library:
             found = self._found(left, folder.files, "picture file", folder.folder)
             self._folder_of |= dict.fromkeys(found, folder)
         where = ", ".join(str(folder.folder) for folder in self._folders)
-        cure = "Give the folder that holds them (images)"
+        cure = "Give the folder that holds them: --images FOLDER (images=)"
         self._without(self._folder_of, f"no picture files in {where}", cure)
 
     def _find_features(self) -> None:
@@ -106,7 +106,7 @@ class Library:
         count = f"{len(lost)} of {len(self.names)}"
         said = f"{what} for {count} pictures of {self.source}. First missing: {lost[0]}. {cure}"
         if self._missing == "refuse":
-            raise FileNotFoundError(f'{said}, or leave such pictures out (missing="skip")')
+            raise FileNotFoundError(f'{said}, or leave such pictures out: --missing skip (missing="skip")')
         if len(lost) == len(self.names):
             raise FileNotFoundError(f"{said}. With them left out, nothing is left")
         logger.warning(

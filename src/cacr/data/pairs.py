@@ -25,7 +25,7 @@ class Picture:
         if self.read_regions is None:
             raise ValueError(
                 f"no region features for picture {self.image_id}, and this model needs them; make them with "
-                "`cacr features FOLDER -o features.safetensors`, and give that file"
+                "`cacr features FOLDER -o features.safetensors`, and give that file: --features FILE (features=)"
             )
         return self.read_regions()
 
@@ -33,7 +33,9 @@ class Picture:
     def image(self) -> Image.Image:
         """The picture's pixels, RGB. Raises ValueError where there are none."""
         if self.read_image is None:
-            raise ValueError(f"no pixels for picture {self.image_id}; give the folder of pictures")
+            raise ValueError(
+                f"no pixels for picture {self.image_id}; give the folder of pictures: --images FOLDER (images=)"
+            )
         return self.read_image()
 
 

@@ -188,7 +188,7 @@ def estimates_plot(
             if (one.group, one.metric) == (group, metric) and not math.isnan(one.chance)
         ]
         for level in dict.fromkeys(round(value, 6) for value in chance):
-            panel.axvline(level, color="0.3", lw=1, ls="--", zorder=0)
+            panel.axvline(level, color="0.3", lw=1, ls="--", zorder=1)
             side = "right" if level > 0.7 else "left"
             panel.text(level, at[0] - 0.72, " chance ", fontsize=7, color="0.3", va="center", ha=side)
         panel.set_title(f"{group}: {metric}" if several else metric, fontsize=9)

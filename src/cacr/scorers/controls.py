@@ -18,7 +18,7 @@ from cacr.data.pairs import Picture
 class ConstantScorer:
     """Every caption matches every picture equally."""
 
-    name = "constant"
+    name, looks_at = "constant", "nothing"
 
     def match(self, captions: Sequence[str], pictures: Sequence[Picture]) -> Tensor:
         """Zeros: [pair]."""
@@ -35,6 +35,8 @@ class RandomScorer:
     Args:
         seed: Another one gives other numbers.
     """
+
+    looks_at = "nothing"
 
     def __init__(self, seed: int = 0):
         self.seed, self.name = seed, f"random:{seed}"

@@ -6,7 +6,9 @@ EncodedScorer.score_pairs: encode both sides once; pairs sorted by length, in ba
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,8 @@ from cacr.data.pairs import Picture
 Encoded = dict[str, Tensor]
 """Rows of what a model reads, one per caption or picture, padded at the end."""
 MEMORY = 1 / 16
+HASHED = 2**24
+"""Numbers of a tensor that are hashed at a time."""
 DEVICE_MEMORY = {"cpu": MEMORY, "cuda": 2.0}
 """GiB that the activations of one forward pass may take, about, by device: what stays in a CPU's caches is faster."""
 
@@ -29,6 +33,8 @@ class UniqueScorer(ABC):
     """A scorer that sees each caption, each picture and each pair of a request once."""
 
     name: str = ""
+    looks_at: str = "pixels"
+    """What the model reads of a picture: "pixels", "regions" or "nothing"."""
     threshold: float | None = None
     """The match above which the model takes a caption to be true; None where it has no such value."""
 
@@ -55,31 +61,90 @@ class UniqueScorer(ABC):
             )
         if not captions:
             return torch.empty(0)
-        unique_captions = list(dict.fromkeys(captions))
-        unique_pictures = list({id(picture): picture for picture in pictures}.values())
-        row_of = {caption: row for row, caption in enumerate(unique_captions)}
-        column_of = {id(picture): column for column, picture in enumerate(unique_pictures)}
-        asked = torch.tensor(
-            [
-                row_of[caption] * len(unique_pictures) + column_of[id(picture)]
-                for caption, picture in zip(captions, pictures, strict=True)
-            ]
+        (unique_captions, row_of), (unique_pictures, column_of) = (
+            _unique_captions(captions),
+            _unique(pictures),
         )
-        pairs, place = asked.unique(return_inverse=True)
+        pairs, place = (row_of * len(unique_pictures) + column_of).unique(return_inverse=True)
         rows, columns = pairs // len(unique_pictures), pairs % len(unique_pictures)
-        return self.score_pairs(unique_captions, unique_pictures, rows, columns).float().cpu()[place]
+        match = self.score_pairs(unique_captions, unique_pictures, rows, columns).float().cpu()
+        self._check(match, unique_captions, unique_pictures, rows, columns)
+        return match[place]
 
     @torch.inference_mode()
     def grid(self, captions: Sequence[str], pictures: Sequence[Picture]) -> Tensor:
         """The match of every caption with every picture: [caption, picture], float32, on the CPU."""
-        rows = torch.arange(len(captions)).repeat_interleave(len(pictures))
-        columns = torch.arange(len(pictures)).repeat(len(captions))
-        match = self.score_pairs(captions, pictures, rows, columns).float().cpu()
-        return match.view(len(captions), len(pictures))
+        if not captions or not pictures:
+            return torch.empty(len(captions), len(pictures))
+        (unique_captions, row_of), (unique_pictures, column_of) = (
+            _unique_captions(captions),
+            _unique(pictures),
+        )
+        shape = len(unique_captions), len(unique_pictures)
+        rows, columns = (
+            index.flatten() for index in torch.meshgrid(*map(torch.arange, shape), indexing="ij")
+        )
+        match = self.score_pairs(unique_captions, unique_pictures, rows, columns).float().cpu()
+        self._check(match, unique_captions, unique_pictures, rows, columns)
+        return match.view(shape)[row_of][:, column_of]
+
+    def _check(
+        self,
+        match: Tensor,
+        captions: Sequence[str],
+        pictures: Sequence[Picture],
+        rows: Tensor,
+        columns: Tensor,
+    ) -> None:
+        """Raises ValueError for a match that is no number: a benchmark would count it as wrong, and not say why."""
+        broken = match.isnan().nonzero()[:, 0]
+        if len(broken):
+            first = int(broken[0])
+            raise ValueError(
+                f"{self.name} gives no number for {len(broken)} of {len(match)} pairs, first for the caption "
+                f"{captions[int(rows[first])]!r} with the picture {pictures[int(columns[first])].image_id}; use "
+                "float32 or bfloat16, and check the model's weights"
+            )
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What another person needs to score the same way."""
+
+
+def _unique_captions(captions: Sequence[str]) -> tuple[list[str], Tensor]:
+    """Unique captions, and the place of each among them; a question and its answer are told from an equal sentence."""
+    places: dict[tuple[str, str | None], int] = {}
+    unique: list[str] = []
+    index = []
+    for caption in captions:
+        key = (str(caption), getattr(caption, "question", None))
+        if key not in places:
+            places[key] = len(unique)
+            unique.append(caption)
+        index.append(places[key])
+    return unique, torch.tensor(index)
+
+
+def _unique(pictures: Sequence[Picture]) -> tuple[list[Picture], Tensor]:
+    """Unique pictures, and the place of each among them."""
+    unique = list({id(picture): picture for picture in pictures}.values())
+    place = {id(picture): place for place, picture in enumerate(unique)}
+    return unique, torch.tensor([place[id(picture)] for picture in pictures])
+
+
+class Latest:
+    """What was made of the captions of the latest request: retrieval asks for the same ones with many pictures."""
+
+    def __init__(self) -> None:
+        self._key: tuple[tuple[str, str | None], ...] = ()
+        self._made: Any = None
+
+    def of(self, captions: Sequence[str], make: Callable[[Sequence[str]], Any]) -> Any:
+        """What ``make`` gave for these captions, made again if they are others than last time."""
+        key = tuple((str(caption), getattr(caption, "question", None)) for caption in captions)
+        if self._made is None or key != self._key:
+            self._key, self._made = key, make(captions)
+        return self._made
 
 
 class ModelScorer(UniqueScorer):
@@ -94,10 +159,18 @@ class ModelScorer(UniqueScorer):
 
     def __init__(self, model: PreTrainedModel, name: str = "", memory: float | None = None):
         super().__init__()
-        if memory is not None and memory <= 0:
+        if memory is not None and not 0 < memory < math.inf:
             raise ValueError(f"memory is {memory} GiB; expected more than 0")
         self.model, self.name = model.eval(), name or model.config.model_type
         self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
+        self._hashed: tuple[int, str] | None = None
+
+    def _weights_hash(self) -> str:
+        """Of all weights, computed again when one was changed in place."""
+        state = sum(weights._version for weights in self.model.parameters())
+        if self._hashed is None or self._hashed[0] != state:
+            self._hashed = (state, hash_weights(self.model))
+        return self._hashed[1]
 
     def describe(self) -> dict[str, Any]:
         """The model's class and size, in what precision it ran, and its whole configuration."""
@@ -105,9 +178,11 @@ class ModelScorer(UniqueScorer):
             "model": type(self.model).__name__,
             "model_type": self.model.config.model_type,
             "parameters": sum(p.numel() for p in self.model.parameters()),
+            "weights": self._weights_hash(),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": self.model.config._attn_implementation,
-            "config": json.loads(self.model.config.to_json_string(use_diff=False)),
+            "adapters": sorted(getattr(self.model, "peft_config", None) or {}),
+            "config": _without_paths(json.loads(self.model.config.to_json_string(use_diff=False))),
         }
 
 
@@ -128,7 +203,12 @@ class EncodedScorer(ModelScorer):
 
     def __init__(self, model: PreTrainedModel, name: str = "", memory: float | None = None):
         super().__init__(model, name, memory)
-        self._latest: tuple[Sequence[str], Encoded] | None = None
+        self._latest = Latest()
+
+    @property
+    def looks_at(self) -> str:  # type: ignore[override]
+        """What the model reads of a picture."""
+        return "pixels" if self.region_dim is None else "regions"
 
     @property
     def region_dim(self) -> int | None:
@@ -181,10 +261,8 @@ class EncodedScorer(ModelScorer):
         return match
 
     def _captions(self, captions: Sequence[str]) -> Encoded:
-        """Encoded captions; those of the latest request are kept, since a grid asks for the same ones many times."""
-        if self._latest is None or self._latest[0] is not captions:
-            self._latest = (captions, self.encode_captions(captions))
-        return self._latest[1]
+        """Encoded captions; those of the latest request are kept."""
+        return self._latest.of(captions, self.encode_captions)
 
     def _batches(self, text: Tensor, seen: Tensor) -> Iterator[Tensor]:
         """Indices of pairs, sorted by length, as many at a time as the memory holds."""
@@ -219,13 +297,43 @@ def _rows(rows: Encoded, cut: Sequence[str], index: Tensor, longest: int) -> Enc
     }
 
 
+def _without_paths(config: Any) -> Any:
+    """A configuration without where it was read from, which is no part of it."""
+    if isinstance(config, dict):
+        return {name: _without_paths(value) for name, value in config.items() if name != "_name_or_path"}
+    return config
+
+
+def hash_weights(model: nn.Module) -> str:
+    """A hash of names, shapes and values, the same on every device: sums of the numbers' bits, in whole numbers."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, values in model.state_dict().items():
+        digest.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
+        bits = values.detach().contiguous().flatten().view(torch.uint8)
+        whole = bits[: len(bits) // 4 * 4].view(torch.int32)
+        for some in whole.split(HASHED):
+            places = torch.arange(1, len(some) + 1, device=some.device)
+            digest.update(f"{int(some.sum())} {int((some * places).sum())}".encode())
+        digest.update(bits[len(whole) * 4 :].cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def device_of(device: str | torch.device | None = None) -> torch.device:
-    """The device named, or this process's GPU if there is one, or the CPU."""
-    if device is not None:
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
+    """The device named, or this process's GPU if there is one, or the CPU.
+
+    Raises:
+        ValueError: No such device here.
+    """
+    if device is None:
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        gpus = ", ".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+        raise ValueError(f"no device {device!r} here; there is {gpus or 'no GPU'}, and cpu") from error
+    return found
 
 
 def settle(model: PreTrainedModel, device: str | torch.device | None = None) -> PreTrainedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import re
@@ -44,7 +45,7 @@ FAMILIES: dict[str, Scores] = {
     "open_clip": _scores("contrastive.open_clip:OpenClipScorer", "match"),
 }
 """transformers' model type -> its scores. Adding a family: a file with a class, and an entry here."""
-WRITES = ("ForConditionalGeneration", "ForCausalLM", "ForQuestionAnswering")
+WRITES = ("ForConditionalGeneration", "ForCausalLM")
 """Endings of classes that write: a BLIP of these is no BLIP with a matching head."""
 GENERATIVE: Scores = {
     "vqascore": "generative.vqascore:VQAScorer",
@@ -71,6 +72,10 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
     """
     control = re.fullmatch(r"(constant|random)(?::(\d+))?", model)
     if control and not Path(model).exists():
+        if given := [name for name in options if name not in ("dtype", "name", "device")] + [score] * (
+            score is not None
+        ):
+            raise ValueError(f"{given[0]} means nothing for {model}, which has no model; leave it out")
         return ConstantScorer() if control[1] == "constant" else RandomScorer(int(control[2] or 0))
     scores = scores_of(model)
     if score is not None and score not in scores:
@@ -107,6 +112,11 @@ def scores_of(model: str) -> Scores:
         ValueError: A model of no family that is known here.
     """
     kind, classes = _kind(model)
+    if asks := [name for name in classes if name.endswith("ForQuestionAnswering")]:
+        raise ValueError(
+            f"{model} is a {asks[0]}, which answers questions by a part of its own that no score here reads; take a "
+            "checkpoint with a matching head, or one that writes"
+        )
     writes = any(name.endswith(WRITES) for name in classes)
     found = (None if writes else FAMILIES.get(kind)) or _of_transformers(kind) or FAMILIES.get(kind)
     if not found:
@@ -133,8 +143,12 @@ def _kind(model: str) -> tuple[str, list[str]]:
     path = Path(model)
     if path.is_file() and path.suffix in WEIGHTS:
         return OPEN_CLIP, []
-    if path.is_dir() and not (path / "config.json").is_file() and _holds_open_clip(path):
+    if path.is_dir() and _holds_open_clip(path):
         return OPEN_CLIP, []
+    if (path / "adapter_config.json").is_file() and importlib.util.find_spec("peft") is None:
+        raise ImportError(
+            f'{path} has an adapter_config.json, which counts only with peft: pip install "cacr[trl]"'
+        )
     if path.is_dir():
         file = path / "config.json"
         if not file.is_file():
@@ -158,7 +172,10 @@ def _kind(model: str) -> tuple[str, list[str]]:
 
 
 def _holds_open_clip(folder: Path) -> bool:
+    """Whether a folder has weights of OpenCLIP, and none of transformers."""
     names = [file.name for file in folder.iterdir()]
+    if any(name.startswith(("model", "pytorch_model")) and Path(name).suffix in WEIGHTS for name in names):
+        return False
     return any(name.startswith("open_clip_") for name in names) or sum(n.endswith(".pt") for n in names) == 1
 
 

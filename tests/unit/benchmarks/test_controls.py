@@ -1,8 +1,10 @@
 """Scorers that know nothing get what they must on the real annotations: a constant one 0, a random one chance."""
 
 import pytest
+import torch
 
 from cacr.benchmarks import BENCHMARKS, Options, table
+from cacr.benchmarks.records import read_records, strict_json
 from cacr.scorers import ConstantScorer, RandomScorer
 
 REAL = {
@@ -48,6 +50,23 @@ def test_a_constant_scorer_gets_nothing(request, name):
     benchmark = BENCHMARKS[name]
     outcomes = benchmark.right(benchmark.measure(ConstantScorer(), asked))
     assert all(not right.any() for right in outcomes.values())
+
+
+class Blind(ConstantScorer):
+    """Knows no number for any pair."""
+
+    def match(self, captions, pictures):
+        return super().match(captions, pictures) * torch.nan
+
+
+@pytest.mark.parametrize("name", [*REAL, "scenes"])
+def test_a_scorer_that_gives_nan_gets_nothing(request, tmp_path, name):
+    asked = Options() if name in EMBEDDED else request.getfixturevalue("options")(name)
+    benchmark = BENCHMARKS[name]
+    records = benchmark.measure(Blind(), asked)
+    (tmp_path / f"{name}.jsonl").write_text("".join(strict_json(record) + "\n" for record in records))
+    for of in (records, read_records(tmp_path)[name]):
+        assert all(not right.any() for right in benchmark.right(of).values())
 
 
 @pytest.mark.parametrize("name", [*REAL, *EMBEDDED])

@@ -62,6 +62,21 @@ def test_a_model_that_writes_is_asked_the_published_prompt(excerpt):
     assert str(second.captions[0]) == "What type of headgear is being worn?\nOption: A:Knit cap; B:Helmet; A"
 
 
+def test_groups_that_share_any_picture_are_one_cluster(tmp_path):
+    pictures = [
+        ("a.jpg", "b.jpg"),
+        ("c.jpg", "d.jpg"),
+        ("e.jpg", "b.jpg"),
+        ("d.jpg", "f.jpg"),
+        ("g.jpg", "h.jpg"),
+    ]
+    entries = [entry for pair in pictures for entry in group(pictures=pair * 2)]
+    clusters = [one.cluster for one in NATURALBENCH.open(write(tmp_path, entries)).examples]
+    assert clusters[0] == clusters[2]
+    assert clusters[1] == clusters[3]
+    assert len(set(clusters)) == 3
+
+
 @pytest.mark.parametrize("answered", list(product((True, False), repeat=4)))
 def test_scores_are_those_of_the_authors_definition(answered):
     (q0i0, q0i1, q1i0, q1i1) = answered
@@ -143,6 +158,7 @@ def test_the_published_test_set_has_its_size_and_random_lands_on_chance(referenc
     assert NATURALBENCH.versions[work.version].startswith("naturalbench_test_set.json, 950 groups")
     records = work.records([work.ask(RandomScorer(), part) for part in range(work.parts)])
     assert len(records) == 950
+    assert len({one["cluster"] for one in records}) == 949  # two groups have the same two pictures
     assert [sum(kind in one["tags"] for one in records) for kind in ("yes_no", "mcq")] == [843, 107]
     for metric, outcome in right(records).items():
         estimate = proportion(outcome, [one["cluster"] for one in records], level=0.999)

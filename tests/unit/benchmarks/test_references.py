@@ -5,6 +5,8 @@ import math
 import pytest
 
 from cacr.benchmarks.references import METRICS, all_references, read_references, references_for
+from cacr.benchmarks.sugarcrepe import PARTS
+from cacr.benchmarks.vsr import SPLITS
 
 # fmt: off
 BENCHMARKS = (
@@ -13,9 +15,9 @@ BENCHMARKS = (
     "colorswap", "eqben-mini", "whatsup", "flickr30k", "coco-5k", "coco-1k", "aro",
 )
 # fmt: on
-GROUPS = {"all", "mean of parts", "random split", "image to caption", "caption to image"} | {
-    f"{how}_{what}" for how in ("replace", "swap", "add") for what in ("obj", "att", "rel")
-}
+DIRECTIONS = {"image to caption", "caption to image"}
+GROUPS = {"sugarcrepe": set(PARTS), "vsr": set(SPLITS), "flickr30k": DIRECTIONS, "coco-5k": DIRECTIONS}
+"""Benchmark -> groups of its own tables or splits, beside all."""
 
 
 def score(benchmark, model, metric, group="all", source=""):
@@ -29,7 +31,7 @@ def score(benchmark, model, metric, group="all", source=""):
 def test_every_score_names_its_benchmark_metric_group_and_source(one):
     assert one.benchmark in BENCHMARKS
     assert one.metric in METRICS
-    assert one.group in GROUPS
+    assert one.group in {"all", "mean of parts", *GROUPS.get(one.benchmark, ())}
     assert one.source
     assert 0 < one.value < 1
 
@@ -61,6 +63,11 @@ def test_the_papers_winoground_scores(model, table, text, image, group):
 def test_the_papers_retrieval_is_by_direction():
     assert score("flickr30k", "CACR-base", "R@1", "caption to image").value == 0.7088
     assert score("flickr30k", "CACR-base", "R@1", "image to caption").value == 0.835
+
+
+def test_scores_of_another_split_of_vsr_have_its_name():
+    assert score("vsr", "LXMERT", "accuracy").value == 0.612
+    assert score("vsr", "LXMERT", "accuracy", "random/test").value == 0.701
 
 
 def test_n_gives_wilsons_interval_and_no_n_gives_none():

@@ -6,6 +6,7 @@ import torch
 from cacr.benchmarks import Options
 from cacr.benchmarks.retrieval import KS, SCENES_RETRIEVAL, chance, right
 from cacr.data.ranks import ranks
+from cacr.scorers import ConstantScorer
 
 
 def test_the_true_answer_ranks_first_when_it_scores_highest():
@@ -61,9 +62,20 @@ def test_every_query_of_both_directions_leaves_a_record():
     records = SCENES_RETRIEVAL.measure(Constant(), Options(n=4, seed=0))
     assert len(records) == 8
     assert {record["direction"] for record in records} == {"caption to image", "image to caption"}
+    assert set(right(records)) == {"R@1"}
+
+
+@pytest.mark.parametrize(("pictures", "ks"), [(2, (1,)), (6, (1, 5)), (11, KS)])
+def test_no_k_is_measured_for_which_every_order_is_right(pictures, ks):
+    records = SCENES_RETRIEVAL.measure(ConstantScorer(), Options(n=pictures, seed=0))
     outcomes = right(records)
-    assert not outcomes["R@1"].any()
-    assert set(outcomes) == {f"R@{k}" for k in KS}
+    assert set(outcomes) == {f"R@{k}" for k in ks}
+    assert not any(found.any() for found in outcomes.values())
+
+
+def test_a_pool_of_one_ranks_nothing():
+    with pytest.raises(ValueError, match="no wrong answer to tell from its own"):
+        right(SCENES_RETRIEVAL.measure(ConstantScorer(), Options(n=1, seed=0)))
 
 
 def test_chance_is_what_a_random_order_gets():

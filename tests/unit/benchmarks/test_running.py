@@ -1,5 +1,6 @@
 """An evaluation keeps its answers as they are made: stopped, resumed or shared, it gives the same bytes."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -8,7 +9,6 @@ import sys
 import time
 
 import pytest
-import torch
 
 from cacr.benchmarks import BENCHMARKS, Options
 from cacr.benchmarks.records import read_about, read_records
@@ -87,7 +87,7 @@ def test_another_model_or_other_data_may_not_add_to_answers(tmp_path):
     with pytest.raises(ValueError, match="another evaluation: scorer differ"):
         answer(SCENES, SCENES.open(OPTIONS), RandomScorer(seed=1), tmp_path, OPTIONS)
     other = Options(n=150, seed=1)
-    with pytest.raises(ValueError, match="another evaluation: version, options differ"):
+    with pytest.raises(ValueError, match="another evaluation: version, options, examples differ"):
         answer(SCENES, SCENES.open(other), RandomScorer(), tmp_path, other)
 
 
@@ -99,71 +99,161 @@ def test_finished_records_are_of_this_model_or_refused(tmp_path):
         check_finished(SCENES, work, ConstantScorer(), tmp_path, OPTIONS)
 
 
-def test_records_are_never_overwritten(tmp_path):
-    run(SCENES, RandomScorer(), tmp_path, OPTIONS)
-    with pytest.raises(FileExistsError, match="exists and is not overwritten"):
+def some_parts(out, options=OPTIONS, benchmark=SCENES):
+    answer(benchmark, benchmark.open(options), RandomScorer(), out, options)
+    return parts_folder(out, benchmark)
+
+
+def test_parts_reach_the_disk_before_they_have_their_names(tmp_path, monkeypatch):
+    synced, sync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: synced.add(os.fstat(file).st_ino) or sync(file))
+    parts = list(some_parts(tmp_path).glob("part-*"))
+    assert len(parts) == 3 and {part.stat().st_ino for part in parts} <= synced
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "cut in a line": lambda content: content[:-20],
+    "a line less": lambda content: content[: content[:-1].rindex(b"\n") + 1],
+    "a line more": lambda content: content + content.splitlines(keepends=True)[0],
+    "garbage": lambda content: b"\xff\x00" * 50,
+    "nested deep": lambda content: b"[" * 100_000,
+    "no matches": lambda content: content.replace(b'"match"', b'"other"'),
+    "another shape": lambda content: content.replace(b"[[", b"[[1.0, ").replace(b"], [", b"], [1.0, "),
+    "another example": lambda content: content.replace(b'"index": 64,', b'"index": 63,'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_part_that_is_not_whole_is_asked_again(tmp_path, damage):
+    run(SCENES, RandomScorer(), tmp_path / "whole", OPTIONS)
+    part = some_parts(tmp_path / "damaged") / "part-00001"
+    damaged = damage(part.read_bytes())
+    assert damaged != part.read_bytes()
+    part.write_bytes(damaged)
+    work = SCENES.open(OPTIONS)
+    with pytest.raises(ValueError, match="part-00001 is not whole .* again with --resume"):
+        finish(SCENES, work, RandomScorer(), tmp_path / "damaged", OPTIONS, {})
+    run(SCENES, RandomScorer(), tmp_path / "damaged", OPTIONS)
+    assert (tmp_path / "damaged/scenes.jsonl").read_bytes() == (tmp_path / "whole/scenes.jsonl").read_bytes()
+
+
+def test_an_empty_part_of_retrieval_is_asked_again(tmp_path):
+    run(RETRIEVAL, RandomScorer(), tmp_path / "whole", FEW)
+    part = some_parts(tmp_path / "damaged", FEW, RETRIEVAL) / "part-00001"
+    part.write_bytes(b"")
+    run(RETRIEVAL, RandomScorer(), tmp_path / "damaged", FEW)
+    name = "scenes-retrieval.jsonl"
+    assert (tmp_path / "damaged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_any_bytes_are_whole_for_work_that_cannot_tell(tmp_path):
+    class Short:
+        """Of one part, whose answer is a word."""
+
+        version, notes, parts, asked = "1", (), 1, 0
+
+        def ask(self, scorer, part):
+            self.asked += 1
+            return b"word"
+
+    work = Short()
+    for _ in range(2):
+        answer(SCENES, work, RandomScorer(), tmp_path, OPTIONS)
+    assert work.asked == 1
+    (parts_folder(tmp_path, SCENES) / "part-00000").write_bytes(b"")
+    answer(SCENES, work, RandomScorer(), tmp_path, OPTIONS)
+    assert work.asked == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "[" * 100_000, "\xff"])
+def test_settings_that_are_broken_are_named_with_the_cure(tmp_path, content):
+    folder = some_parts(tmp_path)
+    (folder / "settings.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"settings\.json is no.* remove .*scenes\.parts to ask all again"):
         answer(SCENES, SCENES.open(OPTIONS), RandomScorer(), tmp_path, OPTIONS)
 
 
-def test_a_record_says_what_was_measured_with_what(tmp_path):
-    run(SCENES, RandomScorer(), tmp_path, OPTIONS)
-    about = read_about(tmp_path, "scenes")
-    assert about["version"] == "scenes-1, album 0" and about["n"] == 150
-    assert about["scorer"]["name"] == "random:0" and len(about["scorer"]["fingerprint"]) == 4
-    assert about["options"] == {"n": 150, "seed": 0}
-    row = next(row for row in about["table"] if (row["group"], row["metric"]) == ("relation", "group"))
-    assert (
-        row["n"] == 75 and row["low"] < row["value"] < row["high"] and row["chance"] == pytest.approx(1 / 6)
-    )
+@pytest.mark.parametrize("scorer", [None, 5, [], {}, {"fingerprint": "text"}, {"fingerprint": [[1], 2]}])
+def test_settings_without_the_scorer_are_of_another_evaluation(tmp_path, scorer):
+    file = some_parts(tmp_path) / "settings.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"scorer": scorer}))
+    with pytest.raises(ValueError, match="another evaluation: scorer differ"):
+        answer(SCENES, SCENES.open(OPTIONS), RandomScorer(), tmp_path, OPTIONS)
 
 
-def test_a_picture_that_examples_share_is_asked_for_in_one_request(tmp_path):
-    from cacr.benchmarks.examples import PART, Example, ExamplesWork
-    from cacr.data import Picture
+def test_parts_without_settings_are_refused(tmp_path):
+    (some_parts(tmp_path) / "settings.json").unlink()
+    with pytest.raises(ValueError, match=r"scenes\.parts holds parts and no settings\.json"):
+        answer(SCENES, SCENES.open(OPTIONS), RandomScorer(), tmp_path, OPTIONS)
 
-    examples = [Example(str(i), ["a", "b"], [f"picture {i % 7}"]) for i in range(7 * PART)]
-    work = ExamplesWork(examples, lambda name: Picture(name), "1")
-    requests = []
 
-    class Listening(ConstantScorer):
+def test_a_mistake_before_the_first_part_blocks_nothing(tmp_path):
+    class Failing(RandomScorer):
         def match(self, captions, pictures):
-            requests.append({picture.image_id for picture in pictures})
-            assert len({id(picture) for picture in pictures}) == len(requests[-1])
+            if len(captions) > 4:  # more than the fingerprint's
+                raise ValueError("the template has no {caption}")
             return super().match(captions, pictures)
 
-    records = work.records([work.ask(Listening(), part) for part in range(work.parts)])
-    assert [record["example"] for record in records] == [str(i) for i in range(7 * PART)]
-    assert sum(len(names) for names in requests) == 7
+    with pytest.raises(ValueError, match="template"):
+        answer(SCENES, SCENES.open(OPTIONS), Failing(seed=3), tmp_path, OPTIONS)
+    assert (parts_folder(tmp_path, SCENES) / "settings.json").is_file()
+    run(SCENES, RandomScorer(), tmp_path, OPTIONS)
+    assert read_about(tmp_path, "scenes")["scorer"]["name"] == "random:0"
 
 
-def test_a_scorer_with_a_threshold_leaves_it_in_the_record():
-    class Deciding(ConstantScorer):
-        threshold = 0.5
+def test_files_that_moved_may_be_gone_on_with(tmp_path):
+    def options(place):
+        return Options(n=150, seed=0, data=tmp_path / place, images=(tmp_path / place,))
 
-    assert SCENES.measure(Deciding(), FEW)[0]["threshold"] == 0.5
-    assert "threshold" not in SCENES.measure(ConstantScorer(), FEW)[0]
+    some_parts(tmp_path, options("here"))
+    answer(SCENES, SCENES.open(options("there")), RandomScorer(), tmp_path, options("there"))
+    run(SCENES, RandomScorer(), tmp_path, options("here"))
+    check_finished(SCENES, SCENES.open(options("there")), RandomScorer(), tmp_path, options("there"))
+    assert str(tmp_path / "here") in read_about(tmp_path, "scenes")["options"]["data"]
 
 
-def test_too_few_matches_are_named():
-    class Short(ConstantScorer):
-        def match(self, captions, pictures):
-            return torch.zeros(1)
+@pytest.mark.parametrize("inside", ["", "a.npz"], ids=["file", "folder"])
+def test_features_that_were_changed_in_between_are_refused(tmp_path, inside):
+    store = tmp_path / "features"
+    if inside:
+        store.mkdir()
+    file = store / inside
+    file.write_bytes(b"one")
+    options = Options(n=150, seed=0, features=store)
+    work = SCENES.open(options)
+    answer(SCENES, work, RandomScorer(), tmp_path / "stopped", options)
+    run(SCENES, RandomScorer(), tmp_path / "finished", options)
+    answer(SCENES, work, RandomScorer(), tmp_path / "stopped", options)
+    check_finished(SCENES, work, RandomScorer(), tmp_path / "finished", options)
+    moved = store.rename(tmp_path / "moved")
+    other = Options(n=150, seed=0, features=moved)
+    answer(SCENES, work, RandomScorer(), tmp_path / "stopped", other)
+    (moved / inside).write_bytes(b"two")
+    os.utime(moved / inside, ns=(1, 1))
+    with pytest.raises(ValueError, match="another evaluation: stores differ"):
+        answer(SCENES, work, RandomScorer(), tmp_path / "stopped", other)
+    with pytest.raises(ValueError, match="another evaluation: stores differ"):
+        check_finished(SCENES, work, RandomScorer(), tmp_path / "finished", other)
 
-    with pytest.raises(ValueError, match="constant gave 1 matches for 160 pairs"):
-        SCENES.measure(Short(), FEW)
+
+def test_other_examples_left_out_are_another_evaluation(tmp_path):
+    def work(left_out):
+        whole = SCENES.open(OPTIONS)
+        return dataclasses.replace(
+            whole, examples=[one for i, one in enumerate(whole.examples) if i != left_out]
+        )
+
+    answer(SCENES, work(3), RandomScorer(), tmp_path, OPTIONS)
+    answer(SCENES, work(3), RandomScorer(), tmp_path, OPTIONS)
+    with pytest.raises(ValueError, match="another evaluation: examples differ"):
+        answer(SCENES, work(4), RandomScorer(), tmp_path, OPTIONS)
 
 
 def command(out, *more):
     return [
         sys.executable,
-        "-m",
-        "cacr",
-        "eval",
-        "scenes-start",
-        "scenes",
-        "--seed",
-        "0",
-        "--out",
+        *["-m", "cacr", "eval", "scenes-start", "scenes", "--seed", "0", "--out"],
         str(out),
         *more,
     ]
@@ -195,12 +285,7 @@ def test_two_processes_share_an_evaluation(tmp_path):
     subprocess.run(alone, env=environment, check=True, capture_output=True)
     together = [
         sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29533",
+        *["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533"],
     ]
     together += command(tmp_path / "two", "--limit", "200")[1:]
     done = subprocess.run(together, env=environment, capture_output=True, text=True)

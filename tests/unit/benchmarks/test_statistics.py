@@ -45,12 +45,22 @@ def test_one_example_gives_no_interval_of_a_difference():
     assert np.isnan(paired_difference([1], [0]).low)
 
 
-def test_a_difference_over_examples_is_the_paired_t_interval():
-    rng = np.random.default_rng(0)
-    a, b = rng.random((2, 300)) < [[0.6], [0.5]]
-    expected = stats.ttest_rel(a.astype(float), b.astype(float)).confidence_interval()
+def test_a_difference_of_shares_over_examples_is_the_paired_t_interval():
+    a, b = np.random.default_rng(0).random((2, 300)) ** [[1.0], [2.0]]
+    expected = stats.ttest_rel(a, b).confidence_interval()
     estimate = paired_difference(a, b)
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_difference_of_outcomes_adds_half_an_example_to_each_cell():
+    a, b = np.array([1] * 30 + [0] * 10 + [1] * 60), np.array([0] * 30 + [1] * 10 + [1] * 60)
+    estimate = paired_difference(a, b)
+    middle, n = 20 / 102, 102
+    error = np.sqrt((30.5 + 10.5) / n - middle**2) / np.sqrt(n)
+    assert estimate.value == 0.2 and estimate.method == "paired, Agresti-Min"
+    assert (estimate.low, estimate.high) == pytest.approx(
+        (middle - 1.96 * error, middle + 1.96 * error), abs=1e-5
+    )
 
 
 def test_a_difference_over_seeds_that_all_examples_share_is_the_t_interval_over_seeds():

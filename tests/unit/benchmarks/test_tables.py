@@ -85,7 +85,7 @@ def test_only_scores_of_the_same_group_and_metric_are_shown(rows):
 def test_differences_are_signed_and_say_how_they_were_tested(difference):
     line = render([difference]).splitlines()[1]
     assert line.startswith("all    group   ours_1 - theirs  resolved  exact McNemar")
-    assert "+25.0 [+15.3, +34.7]" in line
+    assert "+25.0 [+14.8, +34.0]" in line
     assert line.split()[-5:] == ["<0.001", "<0.001", "3", "80", "13.4"]
 
 

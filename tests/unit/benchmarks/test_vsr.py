@@ -1,6 +1,8 @@
 """VSR's matches are judged by a threshold of other pictures, so that nothing is fitted on what it judges."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,19 +37,63 @@ def test_examples_are_the_lines_of_the_files(excerpt):
     assert first.example == "zeroshot/test/0"
     assert list(first.captions) == ["The car is behind the suitcase."]
     assert list(first.pictures) == ["000000017697.jpg"]
-    assert first.tags == ["true", "projective", "behind"]
+    assert first.tags == ["projective", "behind"]
     assert first.keeps == {"label": 1}
-    assert work.examples[1].tags[0] == "false"
+    assert work.examples[1].keeps == {"label": 0}
 
 
 def test_a_split_is_its_file(excerpt):
     work = VSR.open(Options(data=excerpt, split="zeroshot/dev"))
     assert [one.example for one in work.examples] == ["zeroshot/dev/0", "zeroshot/dev/1"]
-    assert len(VSR.open(Options(data=excerpt / "zeroshot" / "test.jsonl")).examples) == 6
     with pytest.raises(FileNotFoundError, match="random/test.jsonl"):
         VSR.open(Options(data=excerpt, split="random/test"))
-    with pytest.raises(ValueError, match="unknown part of vsr 'test'"):
-        VSR.open(Options(data=excerpt, split="test"))
+    for unknown in ("test", ""):
+        with pytest.raises(ValueError, match=f"unknown part of vsr '{unknown}'"):
+            VSR.open(Options(data=excerpt, split=unknown))
+        with pytest.raises(ValueError, match=f"unknown part of vsr '{unknown}'"):
+            VSR.open(Options(data=excerpt / "zeroshot" / "test.jsonl", split=unknown))
+
+
+def test_a_file_tells_its_split_by_its_path(excerpt, monkeypatch):
+    for split, size in (("zeroshot/test", 6), ("zeroshot/dev", 2)):
+        examples = VSR.open(Options(data=excerpt / f"{split}.jsonl")).examples
+        assert [one.example for one in examples] == [f"{split}/{i}" for i in range(size)]
+    monkeypatch.chdir(excerpt / "zeroshot")
+    assert VSR.open(Options(data=Path("dev.jsonl"))).examples[0].example == "zeroshot/dev/0"
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "mine.jsonl", "zeroshot/train.jsonl"])
+def test_a_file_whose_path_does_not_tell_its_split_needs_it_said(tmp_path, name):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(line(1))
+    with pytest.raises(ValueError, match="does not say of which split it is.*--split"):
+        VSR.open(Options(data=file))
+
+
+def test_a_split_that_is_said_is_that_of_a_file_of_any_name(tmp_path):
+    for name in ("mine.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text(line(1))
+        (one,) = VSR.open(Options(data=tmp_path / name, split="random/test")).examples
+        assert one.example == "random/test/0"
+
+
+@pytest.mark.parametrize(
+    "name, split",
+    [
+        ("zeroshot/dev.jsonl", "zeroshot/test"),
+        ("random/test.jsonl", "zeroshot/test"),
+        ("random/mine.jsonl", "zeroshot/test"),
+        ("zeroshot/train.jsonl", "zeroshot/dev"),
+        ("dev.jsonl", "random/test"),
+    ],
+)
+def test_a_file_of_another_split_than_the_one_that_is_said_is_refused(tmp_path, name, split):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(line(1))
+    with pytest.raises(ValueError, match=f"{file.name} is by its name of .*and the split is {split}"):
+        VSR.open(Options(data=file, split=split))
 
 
 @pytest.mark.parametrize(
@@ -125,11 +171,10 @@ def test_a_constant_scorer_and_nan_score_nothing(excerpt):
 
 def test_too_few_pictures_to_fit_a_threshold_are_wrong_and_said(tmp_path):
     assert not right(records([1.0], [1]))["accuracy"].any()
-    (tmp_path / "test.jsonl").write_text("".join(line(i, label=i % 2) for i in range(40)))
-    assert not VSR.open(Options(data=tmp_path / "test.jsonl")).notes
-    assert any(
-        "too few pictures" in note for note in VSR.open(Options(data=tmp_path / "test.jsonl", n=3)).notes
-    )
+    (tmp_path / "mine.jsonl").write_text("".join(line(i, label=i % 2) for i in range(40)))
+    options = Options(data=tmp_path / "mine.jsonl", split="zeroshot/test")
+    assert not VSR.open(options).notes
+    assert any("too few pictures" in note for note in VSR.open(replace(options, n=3)).notes)
 
 
 def test_a_models_own_threshold_is_another_metric():
@@ -139,9 +184,16 @@ def test_a_models_own_threshold_is_another_metric():
     assert OWN not in right(records([0.4], [1], threshold=0.5) + records([0.6], [1]))
 
 
-def test_the_table_has_rows_for_labels_categories_and_relations(excerpt):
-    groups = {row.group for row in table(VSR, VSR.measure(RandomScorer(), Options(data=excerpt)))}
-    assert {"all", "true", "false", "projective", "behind", "under"} <= groups
+def test_the_table_has_rows_for_categories_and_relations_and_none_for_labels(excerpt):
+    records = VSR.measure(RandomScorer(), Options(data=excerpt))
+    groups = {row.group for row in table(VSR, records)}
+    assert {"all", "projective", "behind", "under"} <= groups
+    assert not {"true", "false"} & groups  # the threshold trades one against the other
+    assert {record["label"] for record in records} == {0, 1}
+
+
+def test_that_the_interval_knows_nothing_of_the_fit_is_a_caution():
+    assert any("threshold was fitted" in caution for caution in VSR.cautions)
 
 
 def test_the_published_split_has_its_published_size(reference_data):

@@ -1,14 +1,17 @@
 """What'sUp's pairs and sets follow from the pictures' names, and count as the released code counts them."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cacr.benchmarks import Options, table
+from cacr.benchmarks.benchmark import chance_of
+from cacr.benchmarks.examples import Example
 from cacr.benchmarks.statistics import proportion
-from cacr.benchmarks.whatsup import FILES, QA_FILES, WHATSUP, WHATSUP_QA, right
+from cacr.benchmarks.whatsup import FILES, QA_FILES, WHATSUP, WHATSUP_QA, mark_whole, right
 from cacr.scorers import ConstantScorer, RandomScorer
 
 A, B = ("on", "under", "left_of", "right_of"), ("in-front_of", "behind", "left_of", "right_of")
@@ -142,6 +145,59 @@ def test_a_constant_scorer_scores_nothing_and_a_random_one_lands_on_chance(tmp_p
         estimate = proportion(outcome, [one["cluster"] for one in records], level=0.999)
         assert estimate.low < WHATSUP.chance(records[0])[metric] < estimate.high, metric
     assert {row.group for row in table(WHATSUP, records)} >= {"all", "A", "B", "A on", "B behind"}
+
+
+def one_set(*prepositions):
+    """Records of a set that has these pictures, as they are after opening."""
+    examples = [
+        Example(p, ["a"], ["a.jpg"], cluster="A/mug/table", keeps={"preposition": p}) for p in prepositions
+    ]
+    return [{"cluster": one.cluster, **one.keeps} for one in mark_whole(examples)]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        ("on", "under", "left", "right"),
+        ("on", "under", "left"),
+        ("on", "under"),
+        ("on", "left"),
+        ("right",),
+        ("left", "left", "right"),
+    ],
+)
+def test_chance_is_what_guessing_gets_whether_or_not_a_set_is_whole(there):
+    records, found = one_set(*there), []
+    for best in product(range(4), repeat=len(there)):  # every way to prefer one caption for each picture
+        for record, winner in zip(records, best, strict=True):
+            record["match"] = [[float(caption == winner)] for caption in range(4)]
+        found.append({metric: values.mean() for metric, values in right(records).items()})
+    for metric in ("accuracy", "pair", "set"):
+        assert np.mean([one[metric] for one in found]) == chance_of(WHATSUP, records, metric)
+
+
+def test_a_random_scorer_lands_on_chance_where_sets_lack_pictures(tmp_path):
+    items = [photograph("A", f"thing{i}", p) for i in range(1600) for p in A[: 4 if i % 4 == 0 else 3]]
+    records = WHATSUP.measure(RandomScorer(), write(tmp_path, A=items))
+    whole = {record["example"]: (record["whole_pair"], record["whole_set"]) for record in records}
+    assert whole["A/thing0_left_of_table"] == (True, True)
+    assert whole["A/thing1_on_table"] == (True, False)
+    assert whole["A/thing1_left_of_table"] == (False, False)
+    for metric, outcome in right(records).items():
+        estimate = proportion(outcome, [one["cluster"] for one in records], level=0.999)
+        assert estimate.low < chance_of(WHATSUP, records, metric) < estimate.high, metric
+
+
+def test_a_set_is_whole_only_if_all_of_it_is_asked(both, tmp_path):
+    work = WHATSUP.open(Options(data=both.data, n=6))
+    assert [one.keeps["whole_set"] for one in work.examples] == [True] * 4 + [False] * 2
+    assert [one.keeps["whole_pair"] for one in work.examples] == [True] * 6
+    (tmp_path / "controlled_images").mkdir()
+    for p in ("on", "under", "left_of"):
+        Image.new("RGB", (4, 4)).save(tmp_path / "controlled_images" / f"mug_{p}_table.jpeg")
+    work = WHATSUP.open(Options(data=both.data, split="A", missing="skip"))
+    assert [one.keeps["whole_pair"] for one in work.examples] == [True, True, False]
+    assert not any(one.keeps["whole_set"] for one in work.examples)
 
 
 def test_questions_of_coco_and_visual_genome_name_their_pictures_by_number(tmp_path):

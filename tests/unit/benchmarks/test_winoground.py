@@ -192,6 +192,12 @@ def test_why_examples_are_hard_is_told_of_all_400(tmp_path):
         (json.dumps(row(3, caption_1=" ")), "line 2: caption_1"),
         (json.dumps(row(3, image_0=None)), "line 2: image_0"),
         (json.dumps(row("3")), "line 2: id is '3'"),
+        (json.dumps(row(True)), "line 2: id is True"),
+        (json.dumps(row(3, num_main_preds=[1])), r"line 2: num_main_preds is \[1\]; expected a number"),
+        (json.dumps(row(3, num_main_preds="1")), "line 2: num_main_preds is '1'; expected a number"),
+        (json.dumps(row(3, num_main_preds=True)), "line 2: num_main_preds is True"),
+        (json.dumps(row(3, tag=["Noun"])), r"line 2: tag is \['Noun'\]; expected a text"),
+        (json.dumps(row(3, collapsed_tag=1)), "line 2: collapsed_tag is 1; expected a text"),
         (json.dumps(row(1)), "the example 1 comes twice"),
     ],
 )
@@ -225,8 +231,12 @@ def test_without_files_the_way_to_get_them_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none of the files of winoground.*Accept the terms"):
         WINOGROUND.open(Options(data=tmp_path))
     (tmp_path / "examples.jsonl").write_text(json.dumps(row(1)))
-    with pytest.raises(ValueError, match="unknown part of winoground 'train'"):
-        WINOGROUND.open(Options(data=tmp_path, split="train"))
+    (tmp_path / "test.parquet").touch()
+    for split in ("train", ""):
+        with pytest.raises(ValueError, match=f"unknown part of winoground '{split}'"):
+            WINOGROUND.open(Options(data=tmp_path, split=split))
+        with pytest.raises(ValueError, match=f"unknown part of winoground '{split}'"):
+            WINOGROUND.open(Options(data=tmp_path / "test.parquet", split=split))
 
 
 def test_scorers_that_know_nothing_get_nothing_or_chance(tmp_path):

@@ -1,6 +1,7 @@
 """Models that write give each pair the probability that their own forward pass gives it, however pairs are grouped."""
 
 import logging
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -163,12 +164,9 @@ def test_a_prefix_is_not_kept_where_both_ways_disagree(written, captions, pictur
 def test_a_picture_goes_through_the_vision_tower_once_for_all_captions(written, captions, pictures):
     model, processor = written("llava")
     scorer = VQAScorer(model, processor)
-    seen: list[int] = []
-    hook = model.model.vision_tower.register_forward_hook(
-        lambda module, inputs, output: seen.append(len(output[0]))
-    )
-    scorer.grid(captions, pictures)
-    hook.remove()
+    scorer.match(captions[:2], pictures[:1] * 2)  # whether the tower gives a row a picture is asked once
+    with pictures_through(model.model.vision_tower) as seen:
+        scorer.grid(captions, pictures)
     first, others = seen[:-2], seen[-2:]
     assert others == [1, 1]
     assert first == [1, 2, 1]  # whole, with two endings, as a prefix
@@ -180,6 +178,18 @@ def test_scores_do_not_depend_on_the_requests_before(written, captions, pictures
     scorer = VQAScorer(model, processor)
     scorer.grid(captions, pictures[:2])
     assert torch.equal(scorer.grid(captions, pictures[2:]), alone)
+
+
+@contextmanager
+def pictures_through(tower):
+    """How many pictures each pass through a tower's first layer takes."""
+    seen: list[int] = []
+    first = next(module for module in tower.modules() if isinstance(module, torch.nn.Conv2d))
+    hook = first.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 TOWERS = {
@@ -197,12 +207,9 @@ TOWERS = {
 def test_nor_does_it_twice_in_a_batch_where_pairs_are_read_whole(family, written, captions, pictures):
     model, processor = written(family)
     scorer = LikelihoodScorer(model, processor, keep_prefix=False)
-    seen = []
-    hook = model.get_submodule(TOWERS[family]).register_forward_hook(
-        lambda module, inputs, output: seen.append(len(output[0]))
-    )
-    together = scorer.grid(captions, pictures)
-    hook.remove()
+    scorer.match(captions[:2], pictures[:1] * 2)
+    with pictures_through(model.get_submodule(TOWERS[family])) as seen:
+        together = scorer.grid(captions, pictures)
     assert seen == [len(pictures)]
     one_by_one = torch.stack([scorer.match([caption] * 3, pictures) for caption in captions])
     assert_close(together, one_by_one, rtol=0, atol=1e-5)

@@ -68,7 +68,7 @@ def test_a_caption_is_scored_once_however_many_pictures_are_asked(model, tokeniz
     scorer.grid(captions, BLIND[:1])
     scorer.grid(captions, BLIND[1:])
     hook.remove()
-    assert sum(rows) == 2 * len(captions)
+    assert sum(rows) == len(captions)
 
 
 def test_of_a_question_the_answer_is_scored(model, tokenizer):
@@ -104,3 +104,28 @@ def test_bad_input_is_named(model, tokenizer):
         TextOnlyScorer(model, tokenizer, pool="max")
     with pytest.raises(ValueError, match="memory is -1 GiB"):
         TextOnlyScorer(model, tokenizer, memory=-1)
+
+
+TINY = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "intermediate_size": 32,
+}
+
+
+@pytest.mark.parametrize("kind", ["Bert", "Roberta"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_whose_words_see_what_follows_is_refused(kind, tokenizer, captions):
+    with torch.random.fork_rng(devices=()):
+        torch.random.default_generator.manual_seed(0)
+        masked, causal = (
+            T.AutoModelForCausalLM.from_config(
+                getattr(T, f"{kind}Config")(**TINY, is_decoder=decoder, initializer_range=0.3)
+            )
+            for decoder in (False, True)
+        )
+    with pytest.raises(ValueError, match="sees the words that follow .* give a causal language model"):
+        TextOnlyScorer(masked, tokenizer)
+    assert TextOnlyScorer(causal, tokenizer).match(captions, BLIND[:1] * 4).isfinite().all()

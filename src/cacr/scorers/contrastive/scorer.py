@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
 from cacr.scorers.contrastive.loading import FAMILIES, load_dual_encoder
-from cacr.scorers.encoded import Encoded, EncodedScorer, settle
+from cacr.scorers.encoded import Encoded, EncodedScorer, Latest, settle
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class DualEncoderScorer(EncodedScorer):
         self.threshold = 0.0 if kind in SIGMOID else None
         self.max_text_length = _max_text_length(model.config, processor)
         self.padding: bool | str = "max_length" if kind in PADDED_TO_THE_END else True
-        self._embedded: tuple[Sequence[str], Tensor] | None = None
+        self._embedded = Latest()
         self._said_cut = False
 
     @classmethod
@@ -178,10 +178,7 @@ class DualEncoderScorer(EncodedScorer):
         }
 
     def _text(self, captions: Sequence[str]) -> Tensor:
-        """Embeddings of the latest request are kept: retrieval asks for the same captions with many pictures."""
-        if self._embedded is None or self._embedded[0] is not captions:
-            self._embedded = (captions, self.embed_captions(captions))
-        return self._embedded[1]
+        return self._embedded.of(captions, self.embed_captions)
 
     def _logit(self, cosine: Tensor) -> Tensor:
         """The model's logit of a cosine."""

@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedConfig
 
-from cacr.scorers.generative.passages import Passage
+from cacr.scorers.generative.passages import Passage, image_token
 from cacr.scorers.generative.prompts import placeholder
+from cacr.scorers.generative.splicing import Splicer, is_along
 
 SUFFIX = ("paligemma",)
 """Families whose processor takes the answer apart from the prompt, which the model reads in both directions."""
-_PICTURE_OR_INSTRUCTION = ("pixel", "qformer_")
 
 
 class _PreparedOnce:
@@ -69,7 +69,10 @@ class PassageWriter:
         self._shown = 0
         self._seen: dict[str, Tensor] = {}
         self._prompts: dict[str, dict[str, Tensor]] = {}
-        special = set(self.tokenizer.all_special_ids)
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})
+        special = {*self.tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
+        special.discard(self.tokenizer.unk_token_id)  # a word
+        self._special, self._splicer = special, Splicer(image_token(config), special)
         alone = list(self.tokenizer("a").input_ids)
         self._opening = next((i for i, token in enumerate(alone) if token not in special), 0)
         self._closing = next((i for i, token in enumerate(reversed(alone)) if token not in special), 0)
@@ -81,6 +84,7 @@ class PassageWriter:
         self._pictures.forget()
         self._prompts.clear()
         self._seen.clear()
+        self._splicer.show()
 
     def write(self, prompt: str, answer: str) -> Passage:
         """The passage of a prompt, which holds the placeholder of the picture, and an answer.
@@ -93,6 +97,9 @@ class PassageWriter:
             raise ValueError(
                 f"{prompt + answer!r}: {mark!r} stands for a picture; take it out of the caption"
             )
+        known = self._splicer.passage(prompt, answer)
+        if known is not None:
+            return known
         if prompt not in self._prompts:
             self._prompts[prompt] = self._read(prompt)
         asked = self._prompts[prompt]
@@ -101,6 +108,7 @@ class PassageWriter:
             raise ValueError(
                 f"the answer or caption {answer!r} has no token to score; expected a word or more"
             )
+        self._splicer.learn(prompt, answer, passage)
         return passage
 
     @property
@@ -114,13 +122,15 @@ class PassageWriter:
             ids = full["input_ids"][0].tolist()
             ids = ids[:-1] if ids[-1] == self.tokenizer.eos_token_id else ids
         else:
-            apart = not prompt or prompt[-1].isspace() or answer[:1].isspace()
+            # nothing comes between a special token, such as one that ends the user's turn, and what is said after it
+            ends = asked["input_ids"].numel() > 0 and int(asked["input_ids"][0, -1]) in self._special
+            apart = not prompt or ends or prompt[-1].isspace() or answer[:1].isspace()
             full = self._read(prompt + ("" if apart else " ") + answer)
             ids = full["input_ids"][0].tolist()
         before = asked["input_ids"][0].tolist()
         same = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
         cut = len(ids) - 1
-        along = frozenset(name for name in full if _is_along(name, full))
+        along = frozenset(name for name in full if is_along(name, full))
         inputs = {
             name: full[name][:, :cut] if name in along else values
             for name, values in (full | {name: asked[name] for name in full if name not in along}).items()
@@ -150,14 +160,14 @@ class PassageWriter:
         read = dict(self.processor(text=[text], images=[self._image], return_tensors="pt", **kwargs))
         read.pop("labels", None)
         if not self._has_encoder and not own and "suffix" not in kwargs and self._ends(read):
-            along = [name for name in read if _is_along(name, read)]
+            along = [name for name in read if is_along(name, read)]
             read |= {name: read[name][:, : -self._closing] for name in along}
         if self.config.model_type == "blip":
             # BLIP's captions begin with a token of their own, as in its generate()
             read["input_ids"] = read["input_ids"].clone()
             read["input_ids"][:, 0] = self.config.get_text_config().bos_token_id
         for name in read:
-            if not _is_along(name, read) and not name.startswith("qformer_"):
+            if not is_along(name, read) and not name.startswith("qformer_"):
                 # one copy of the picture for all captions
                 read[name] = self._seen.setdefault(name, read[name])
         return read
@@ -165,12 +175,4 @@ class PassageWriter:
     def _ends(self, read: dict[str, Tensor]) -> bool:
         """Whether the tokenizer ended the text with tokens of its own."""
         last = read["input_ids"][0, -self._closing :].tolist() if self._closing else []
-        return bool(last) and set(last) <= set(self.tokenizer.all_special_ids)
-
-
-def _is_along(name: str, read: dict[str, Tensor]) -> bool:
-    """Whether a tensor's second axis is that of the tokens."""
-    values, tokens = read[name], read["input_ids"].shape[1]
-    return (
-        not name.startswith(_PICTURE_OR_INSTRUCTION) and values.ndim > 1 and values.shape[:2] == (1, tokens)
-    )
+        return bool(last) and set(last) <= self._special

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from cacr.scorers.generative.towers import each_picture_once
+from cacr.scorers.generative.towers import LatestPicture, each_picture_once
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +70,47 @@ def shapes(passage: Passage) -> tuple[Any, ...]:
 
 def passage_bytes(model: PreTrainedModel, passage: Passage) -> int:
     """About how much memory a passage takes in a forward pass: one layer at a time, its logits, and the picture."""
+    return read_bytes(model, passage) + logit_bytes(model, len(passage.tokens) - passage.start)
+
+
+def read_bytes(model: PreTrainedModel, passage: Passage) -> int:
+    """Of that, what one layer and the picture take."""
     config = getattr(model.config, "text_config", model.config)
     width = int(getattr(config, "hidden_size", 1024))
     read = sum(values.numel() for name, values in passage.inputs.items() if name.endswith("input_ids"))
     seen = sum(values.numel() for values in passage.inputs.values() if values.is_floating_point())
-    logits = (len(passage.tokens) - passage.start) * int(config.vocab_size) * 8
-    return 16 * (read * width + seen) * model.dtype.itemsize + logits
+    return 16 * (read * width + seen) * model.dtype.itemsize
 
 
-def log_probabilities(model: PreTrainedModel, passages: Sequence[Passage], pad: int = 0) -> list[Tensor]:
-    """Log P of each token of each passage's answer, from one forward pass: [token] each, in nats."""
+def logit_bytes(model: PreTrainedModel, places: int) -> int:
+    """Of that, what the logits of so many places take: in the model's precision and as log-probabilities."""
+    config = getattr(model.config, "text_config", model.config)
+    return places * int(config.vocab_size) * 8
+
+
+def image_token(config: PreTrainedConfig) -> int | None:
+    """The token that stands in a decoder's sequence for a part of the picture, if the model has one."""
+    for name in ("image_token_id", "image_token_index"):
+        if getattr(config, name, None) is not None:
+            return int(getattr(config, name))
+    return None
+
+
+def log_probabilities(
+    model: PreTrainedModel, passages: Sequence[Passage], pad: int = 0, latest: LatestPicture | None = None
+) -> list[Tensor]:
+    """Log P of each token of each passage's answer, from one forward pass: [token] each, in nats.
+
+    Args:
+        model: The model.
+        passages: Passages of any pictures that fit into one batch.
+        pad: The token that fills rows up.
+        latest: What the vision tower made of the last picture of the batch before; this batch leaves its own there.
+    """
     rows, row_of = unique_rows(passages)
     longest = max(len(passage.tokens) for passage in rows)
     first = min(passage.start for passage in passages)
-    with each_picture_once(model, [passage.about[0] for passage in rows]):
+    with each_picture_once(model, [passage.about[0] for passage in rows], latest):
         logits = last_logits(model, batched(model, rows, pad=pad), longest - first)
     return [of_answer(logits[row], passage, first) for row, passage in zip(row_of, passages, strict=True)]
 

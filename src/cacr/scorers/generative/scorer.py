@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -19,10 +19,13 @@ from transformers import PreTrainedModel
 
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import ModelScorer, settle
+from cacr.scorers.generative.filling import Batch, Filling
+from cacr.scorers.generative.limits import check_length, position_limits
 from cacr.scorers.generative.passage_writing import PassageWriter
-from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes, shapes
-from cacr.scorers.generative.prefixes import Prefix, PrefixTrial
+from cacr.scorers.generative.passages import Passage, log_probabilities
+from cacr.scorers.generative.prefixes import Prefix, PrefixTrial, kept_bytes
 from cacr.scorers.generative.prompts import asking
+from cacr.scorers.generative.towers import LatestPicture
 from cacr.scorers.loading import load_beside, load_whole
 
 
@@ -57,6 +60,7 @@ class GenerativeScorer(ModelScorer):
         self.writer = PassageWriter(processor, model.config, _begins_answer(model))
         self.trial = PrefixTrial(model, keep_prefix)
         self._pad = int(self.writer.tokenizer.pad_token_id or 0)
+        self._limits = position_limits(model)
 
     @classmethod
     def from_pretrained(
@@ -92,22 +96,33 @@ class GenerativeScorer(ModelScorer):
     ) -> Tensor:
         """The match of captions[rows[i]] with pictures[columns[i]], picture by picture."""
         answers: list[list[Tensor]] = [[] for _ in rows]
-        waiting: list[tuple[int, Passage]] = []
+        waiting, latest = Filling(self.model, self.memory), LatestPicture()
         self.trial.begin()  # so that a request's scores do not depend on those before it
-        for column in columns.unique().tolist():
-            written = self._written(captions, pictures[column], rows, (columns == column).nonzero()[:, 0])
+        order = columns.argsort(stable=True)
+        shown, counts = columns.unique(return_counts=True)
+        for column, pairs in zip(shown.tolist(), order.split(counts.tolist()), strict=True):
+            written = self._written(captions, pictures[column], rows, pairs)
             places = self.trial.places([passage for _, passage in written])
-            prefix: Prefix | None = None
-            for batch in self._batches(written if places else []):
-                found, prefix = self.trial.log_probabilities([p for _, p in batch], places, prefix, self._pad)
-                self._keep(answers, batch, found)
-            waiting += [] if places else written
-            *full, waiting = [*self._batches(waiting)] or [[]]
-            for batch in full:
-                self._score_whole(answers, batch)
-        for batch in self._batches(waiting):
-            self._score_whole(answers, batch)
+            if places:
+                self._score_picture(answers, written, places)
+                continue
+            for pair, passage in written:
+                for batch in waiting.add(pair, passage):
+                    self._score_whole(answers, batch, latest)
+        for batch in waiting.rest():
+            self._score_whole(answers, batch, latest)
         return torch.stack([self.combine(some) for some in answers])
+
+    def _score_picture(
+        self, answers: list[list[Tensor]], written: Sequence[tuple[int, Passage]], places: int
+    ) -> None:
+        """Passages of one picture that have a prefix in common."""
+        prefix: Prefix | None = None
+        filling = Filling(self.model, self.memory, kept_bytes(self.model, places))
+        batches = [batch for pair, passage in written for batch in filling.add(pair, passage)]
+        for batch in [*batches, *filling.rest()]:
+            found, prefix = self.trial.log_probabilities([p for _, p in batch], places, prefix, self._pad)
+            self._keep(answers, batch, found)
 
     def _written(
         self, captions: Sequence[str], picture: Picture, rows: Tensor, pairs: Tensor
@@ -116,31 +131,18 @@ class GenerativeScorer(ModelScorer):
         asked = {pair: self.passages(captions[int(rows[pair])]) for pair in pairs.tolist()}
         self.writer.show(picture.image)
         written = [(pair, self.writer.write(*each)) for pair, some in asked.items() for each in some]
+        for pair, passage in written:
+            check_length(self.model, self._limits, passage.inputs, captions[int(rows[pair])])
         longest: dict[int, int] = {}
         for pair, passage in written:
             longest[pair] = max(len(passage.tokens), longest.get(pair, 0))
         return sorted(written, key=lambda one: (-longest[one[0]], one[0]))
 
-    def _batches(self, written: Sequence[tuple[int, Passage]]) -> Iterator[list[tuple[int, Passage]]]:
-        """As many passages at a time, in order, as fit each other and the memory."""
-        batch: list[tuple[int, Passage]] = []
-        for one in written:
-            longest = max([one, *batch], key=lambda other: len(other[1].tokens))[1]
-            room = self.memory * 2**30 / passage_bytes(self.model, longest)
-            if batch and (len(batch) + 1 > room or shapes(one[1]) != shapes(batch[0][1])):
-                yield batch
-                batch = []
-            batch.append(one)
-        if batch:
-            yield batch
-
-    def _score_whole(self, answers: list[list[Tensor]], batch: list[tuple[int, Passage]]) -> None:
-        found = log_probabilities(self.model, [passage for _, passage in batch], self._pad)
+    def _score_whole(self, answers: list[list[Tensor]], batch: Batch, latest: LatestPicture) -> None:
+        found = log_probabilities(self.model, [passage for _, passage in batch], self._pad, latest)
         self._keep(answers, batch, found)
 
-    def _keep(
-        self, answers: list[list[Tensor]], batch: list[tuple[int, Passage]], found: list[Tensor]
-    ) -> None:
+    def _keep(self, answers: list[list[Tensor]], batch: Batch, found: list[Tensor]) -> None:
         new = sum(not answers[pair] for pair in {pair for pair, _ in batch})
         for (pair, _), one in zip(batch, found, strict=True):
             answers[pair].append(one)

@@ -16,8 +16,10 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Answered, Picture
-from cacr.scorers.encoded import ModelScorer, settle
+from cacr.scorers.encoded import Latest, ModelScorer, settle
+from cacr.scorers.generative.limits import check_length, position_limits
 from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes
+from cacr.scorers.generative.prefixes import AHEAD
 from cacr.scorers.loading import load_beside, load_whole
 
 
@@ -36,7 +38,8 @@ class TextOnlyScorer(ModelScorer):
         pool: The mean over the caption's tokens or their sum. The sum prefers short captions.
 
     Raises:
-        ValueError: A pool that is neither, memory of nothing, or a tokenizer without a token that begins a text.
+        ValueError: A pool that is neither, memory of nothing, a tokenizer without a token that begins a text, or a
+            model whose words see what follows them (BERT, RoBERTa: ``AutoModelForCausalLM`` opens these, too).
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class TextOnlyScorer(ModelScorer):
         super().__init__(model, name or f"{model.config.model_type}, text only", memory)
         if pool not in ("mean", "sum"):
             raise ValueError(unknown("pool", pool, ["mean", "sum"]))
+        _refuse_seeing_ahead(model)
         begins = [tokenizer.bos_token_id, tokenizer.eos_token_id]
         self._begin = next((token for token in begins if token is not None), None)
         if self._begin is None:
@@ -58,7 +62,7 @@ class TextOnlyScorer(ModelScorer):
                 "word; set tokenizer.bos_token"
             )
         self.tokenizer, self.pool = tokenizer, pool
-        self._latest: tuple[Sequence[str], Tensor] | None = None
+        self._latest, self._limits = Latest(), position_limits(model)
 
     @classmethod
     def from_pretrained(
@@ -78,10 +82,9 @@ class TextOnlyScorer(ModelScorer):
         self, captions: Sequence[str], pictures: Sequence[Picture], rows: Tensor, columns: Tensor
     ) -> Tensor:
         """The plausibility of captions[rows[i]], whatever the picture: each caption is scored once."""
-        if self._latest is None or self._latest[0] is not captions:
-            self._latest = (captions, self._plausible(captions))
+        plausible: Tensor = self._latest.of(captions, self._plausible)
         self.progress(len(rows))
-        return self._latest[1][rows]
+        return plausible[rows]
 
     def _plausible(self, captions: Sequence[str]) -> Tensor:
         """Log P of each caption, the longest first, as many at a time as the memory holds: [caption]."""
@@ -108,6 +111,7 @@ class TextOnlyScorer(ModelScorer):
             )
         row = torch.tensor([ids[:-1]])
         inputs = {"input_ids": row, "attention_mask": torch.ones_like(row)}
+        check_length(self.model, self._limits, inputs, str(caption))
         return Passage(inputs, frozenset(inputs), tuple(ids[:-1]), same - 1, tuple(ids[same:]))
 
     def describe(self) -> dict[str, Any]:
@@ -117,3 +121,19 @@ class TextOnlyScorer(ModelScorer):
             "sees_pictures": False,
             "begins_with": self.tokenizer.convert_ids_to_tokens(self._begin),
         }
+
+
+@torch.inference_mode()
+def _refuse_seeing_ahead(model: PreTrainedModel) -> None:
+    """Raises ValueError unless two rows that differ in their last token have equal logits before it."""
+    words = int(model.config.get_text_config().vocab_size)
+    row = [(words // 2 + i) % words for i in range(7)]
+    ids = torch.tensor([row, [*row[:-1], words // 3]], device=model.device)
+    one, another = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[:, :-1].float()
+    apart = float((one - another).abs().max())
+    if apart > AHEAD:
+        raise ValueError(
+            f"{type(model).__name__} sees the words that follow (another ending changes logits before it by "
+            f"{apart:.2g}), so that it has no probability of a caption; give a causal language model, such as GPT-2 "
+            "or Llama"
+        )

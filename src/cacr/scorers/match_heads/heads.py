@@ -6,6 +6,7 @@ A checkpoint without the head is refused: transformers would draw its weights at
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
-from cacr.scorers.encoded import MEMORY, Encoded, EncodedScorer, settle
+from cacr.scorers.encoded import Encoded, EncodedScorer, settle
 from cacr.scorers.loading import load_beside, load_weights
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class MatchHeadScorer(EncodedScorer):
         model: A model of the class that the head names.
         processor: Its processor; a tokenizer is enough for a model of regions.
         name: For tables and records.
-        memory: GiB that the activations of a forward pass may take, about.
+        memory: GiB that the activations of a forward pass may take, about; what suits the device if None.
         score: Which head; the first if None.
 
     Raises:
@@ -64,7 +67,7 @@ class MatchHeadScorer(EncodedScorer):
         model: PreTrainedModel,
         processor: Any,
         name: str = "",
-        memory: float = MEMORY,
+        memory: float | None = None,
         score: str | None = None,
     ):
         super().__init__(model, name, memory)
@@ -79,6 +82,7 @@ class MatchHeadScorer(EncodedScorer):
                 "expected the model's own, saved beside it"
             )
         self.processor, self.threshold = processor, self.head.threshold
+        self._said_cut = False
 
     @classmethod
     def from_pretrained(
@@ -87,7 +91,7 @@ class MatchHeadScorer(EncodedScorer):
         device: str | torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         name: str = "",
-        memory: float = MEMORY,
+        memory: float | None = None,
         score: str | None = None,
     ) -> Self:
         """From a folder made by ``save_pretrained`` (model and processor), or a name on the hub.
@@ -131,7 +135,7 @@ class MatchHeadScorer(EncodedScorer):
         return self.model.config.get_text_config()
 
     def words(self, captions: Sequence[str]) -> Encoded:
-        """The tokenizer's output that the model reads, padded at the end."""
+        """The tokenizer's output that the model reads, padded at the end; says once, how many captions are cut."""
         out = self.tokenizer(
             list(captions),
             padding=True,
@@ -140,7 +144,27 @@ class MatchHeadScorer(EncodedScorer):
             max_length=self.max_text_length,
             return_tensors="pt",
         )
+        self._say_cut(captions, out["attention_mask"].sum(1))
         return {name: out[name].to(self.model.device) for name in self.reads if name in out}
+
+    def _say_cut(self, captions: Sequence[str], lengths: Tensor) -> None:
+        full = [captions[i] for i in (lengths == self.max_text_length).nonzero()[:, 0].tolist()]
+        if self._said_cut or not full:
+            return
+        whole = self.tokenizer(full, verbose=False)[
+            "input_ids"
+        ]  # verbose: it would say that they are too long
+        cut = [caption for caption, ids in zip(full, whole, strict=True) if len(ids) > self.max_text_length]
+        if cut:
+            self._said_cut = True
+            logger.warning(
+                "%s reads %d tokens: %d of %d captions are longer and cut (first: %r)",
+                self.name,
+                self.max_text_length,
+                len(cut),
+                len(captions),
+                cut[0],
+            )
 
     def few(self, count: int, each: float) -> Iterator[slice]:
         """As many rows at a time as the memory holds, of so many bytes each."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from cacr.data.pairs import Picture
 from cacr.scorers.encoded import Encoded
 from cacr.scorers.match_heads.heads import MatchHeadScorer, layer_bytes
+from cacr.scorers.match_heads.thin import at_least_a_patch
 
 
 class PixelScorer(MatchHeadScorer):
@@ -112,7 +113,9 @@ class PixelScorer(MatchHeadScorer):
 
     def pixels(self, picture: Picture) -> Tensor:
         """One picture as its processor makes it, [channel, height, width], unpadded, in the precision of the tower."""
-        made = self.processor.image_processor(picture.image, return_tensors="pt")["pixel_values"][0]
+        processor = self.processor.image_processor
+        image = at_least_a_patch(picture.image, processor)
+        made = processor(image, return_tensors="pt")["pixel_values"][0]
         return made.to(self.model.device, self.pixel_dtype)
 
     @property
