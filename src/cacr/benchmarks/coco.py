@@ -55,6 +55,14 @@ class FoldsWork:
             part -= fold.parts
         raise ValueError(f"there are {self.parts} parts, numbered from 0")
 
+    def whole(self, part: int, answer: bytes) -> bool:
+        """Whether an answer on disk is all of a part of its fold."""
+        for fold in self._folds:
+            if part < fold.parts:
+                return fold.whole(part, answer)
+            part -= fold.parts
+        return False
+
     def records(self, answers: Sequence[bytes]) -> list[Record]:
         """One record per query, fold by fold; captions are numbered through all folds."""
         found: list[Record] = []

@@ -167,7 +167,7 @@ def examples_work(
     if picture is None or options.features is not None:
         names = list(dict.fromkeys(name for one in chosen for name in one.pictures))
         source = files[0].parent if len(files) > 1 else files[0]
-        folders = options.images or tuple(images)
+        folders = () if options.blind else options.images or tuple(images)
         detect = None if options.detector is None else lambda image: options.detector.detect([image])[0]
         library = Library(
             names,
@@ -264,7 +264,11 @@ def find_files(
 def lost_parts(found: Mapping[str, Path], names: Mapping[str, str], split: str | None) -> list[str]:
     """A note of the parts that are not there, if any."""
     lost = [] if split is not None else [part for part in names if part not in found]
-    return [f"without the parts {', '.join(lost)}: their files are not there"] if lost else []
+    return (
+        [f"without the parts {', '.join(lost)}: {', '.join(names[part] for part in lost)} not there"]
+        if lost
+        else []
+    )
 
 
 def sentence(value: Any, where: str) -> str:

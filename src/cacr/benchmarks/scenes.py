@@ -52,4 +52,5 @@ SCENES = Benchmark(
     chance=two_by_two_chance,
     groups=groups,
     kind="two by two",
+    needs=frozenset({"match", "tags"}),
 )

@@ -9,7 +9,7 @@ from cacr.data.scenes import scene
 from cacr.scorers.generative import filling
 from cacr.scorers.generative.filling import Filling
 from cacr.scorers.generative.passages import Passage, passage_bytes
-from cacr.scorers.generative.prefixes import WORTH_A_PREFIX, Prefix, common_places, kept_bytes
+from cacr.scorers.generative.prefixes import Prefix, common_places, kept_bytes
 from cacr.scorers.generative.vqascore import VQAScorer
 from cacr.tiny_models.chat_processors import WRITING
 
@@ -44,6 +44,8 @@ def test_a_batch_holds_as_many_of_its_longest_passage_as_the_memory_does(model):
     each = passage_bytes(model, passage(10))
     assert filled(model, 3.5 * each, [passage(n) for n in (10, 10, 9, 8, 10)]) == [[10, 10, 9], [8, 10]]
     assert filled(model, 3.5 * each, [passage(n) for n in (5, 5, 5, 5, 20)]) == [[5, 5, 5, 5], [20]]
+    long = 3.5 * passage_bytes(model, passage(20, start=2))
+    assert filled(model, long, [passage(n, start=2) for n in (20, 5, 5, 5)]) == [[20, 5, 5], [5]], "padded"
     assert filled(model, 0.1 * each, [passage(n) for n in (5, 6)]) == [[5], [6]], "one at least"
     assert list(Filling(model, 1.0).rest()) == []
 
@@ -59,7 +61,10 @@ def test_logits_that_others_in_the_batch_need_count_toward_the_memory(model):
     late, early = passage(50), passage(50, start=5)
     assert passage_bytes(model, early) > 1.3 * each
     assert filled(model, 3.2 * each, [late, late, late]) == [[50] * 3]
-    assert filled(model, 3.2 * each, [late, late, early]) == [[50] * 2, [50]]
+    for some in ([late, late, early], [early, late, late]):
+        assert filled(model, 3.2 * each, some) == [[50] * 2, [50]]
+    short = passage(10, start=5)
+    assert filled(model, 2.9 * passage_bytes(model, early), [early, short, short]) == [[50, 10], [10]]
 
 
 def test_passages_of_other_shapes_do_not_share_a_batch(model):
@@ -101,27 +106,30 @@ def test_few_captions_of_many_pictures_are_read_together(family, captions):
     model, processor = WRITING[family].model().model, WRITING[family].processor()
     many = [Picture(f"{i}", None, lambda i=i: scene(0, i).image.resize((64, 64))) for i in range(8)]
     scorer = VQAScorer(model, processor)
-    few = captions[: WORTH_A_PREFIX - 1]
+    few = captions[:3]
     passes, match = forward_passes(scorer, few, many)
     assert passes == 1 and not scorer.describe()["prefix_kept"]
     assert_close(match, VQAScorer(model, processor, memory=1e-6).grid(few, many), rtol=0, atol=1e-5)
-    passes, _ = forward_passes(scorer, [*captions, "a cat"][:WORTH_A_PREFIX], many[:1])
+    passes, _ = forward_passes(scorer, captions[:4], many[:1])
     assert passes > 1 and scorer.describe()["prefix_kept"]
 
 
-def test_a_kept_prefix_leaves_room_for_fewer_passages(model, captions, pictures):
-    scorer = VQAScorer(model, WRITING["llava"].processor())
+def test_a_kept_prefix_leaves_room_for_fewer_passages(model, pictures):
+    captions = [f"a {color} circle is left of a dog" for color in ("red", "blue", "green", "black")]
+    scorer, whole = (
+        VQAScorer(model, WRITING["llava"].processor(), keep_prefix=keep) for keep in (True, False)
+    )
     scorer.writer.show(pictures[0].image)
-    passages = [scorer.writer.write(*scorer.passages(caption)[0]) for caption in captions]
-    scorer.memory = 4.01 * max(passage_bytes(model, one) for one in passages) / 2**30
+    each = passage_bytes(model, scorer.writer.write(*scorer.passages(captions[0])[0]))
     rows = []
     hook = model.register_forward_pre_hook(
         lambda module, args, inputs: rows.append(len(inputs["input_ids"])), with_kwargs=True
     )
-    scorer.grid(captions, pictures[:1])
-    assert scorer.describe()["prefix_kept"] and max(rows) == 3
-    scorer.grid(captions[:3], pictures[:1])
-    scorer.trial.allowed = False
-    scorer.grid(captions, pictures[:1])
+    most = []
+    for one in (whole, scorer):
+        rows.clear()
+        one.memory = 4.01 * each / 2**30
+        one.grid(captions, pictures[:1])
+        most.append(max(rows))
     hook.remove()
-    assert max(rows) == 4, "as many as there are fit without a prefix"
+    assert most == [4, 3] and scorer.describe()["prefix_kept"]

@@ -124,6 +124,8 @@ def test_the_last_picture_of_a_batch_is_not_seen_again_in_the_next():
         ([1, 2, 2], [1]),
         ([0, 2, 0], [1]),
         ([2], [1]),
+        ([1, 2], [1]),
+        ([2, 2], []),
     ):
         rows = torch.tensor(pictures, dtype=torch.float)[:, None, None, None].expand(-1, 1, 1, 2)
         expected = model.vision_tower(rows)[0]

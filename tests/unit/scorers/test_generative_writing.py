@@ -77,6 +77,21 @@ def test_special_tokens_of_a_text_beside_the_picture_stay_its_own(pictures):
             assert writer.write(prompt, "red").tokens.count(4) == count
 
 
+@pytest.mark.parametrize("family", ["git", "blip2_t5"])
+def test_an_end_of_a_text_that_also_stands_for_unknown_words_is_no_word(family, pictures):
+    usual, shared = (WRITING[family].processor() for _ in range(2))
+    shared.tokenizer.unk_token = shared.tokenizer.eos_token  # as in GPT-2 and OPT
+    model = WRITING[family].model().model
+    begins = 0 if family == "blip2_t5" else None
+    passages = []
+    for processor in (usual, shared):
+        writer = PassageWriter(processor, model.config, begins)
+        writer.show(pictures[0].image)
+        passages.append(writer.write("a photo of", "a red circle"))
+    equal(*passages)
+    assert len(passages[0].answer) == 3
+
+
 @pytest.fixture(scope="module")
 def byte_level():
     """LLaVA's processor with a byte-level tokenizer: "Yes" is one token, and " Yes" is another."""

@@ -136,3 +136,8 @@ def test_how_many_captions_are_cut_counts_the_whole_request(counted, ten, five, 
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
         "3 of 13 captions are longer and cut (first"
     ]
+
+
+def test_the_memory_of_a_pair_counts_what_the_patches_look_at_among_themselves():
+    scorer = scorer_of(two_stream.bridge_tower().model)
+    assert scorer.pair_bytes(10, 1200) > 3 * scorer.pair_bytes(10, 600)

@@ -126,6 +126,7 @@ def test_a_model_whose_words_see_what_follows_is_refused(kind, tokenizer, captio
             )
             for decoder in (False, True)
         )
-    with pytest.raises(ValueError, match="sees the words that follow .* give a causal language model"):
-        TextOnlyScorer(masked, tokenizer)
+    for dtype in (torch.float32, torch.bfloat16):
+        with pytest.raises(ValueError, match="sees the words that follow .* give a causal language model"):
+            TextOnlyScorer(masked.to(dtype), tokenizer)
     assert TextOnlyScorer(causal, tokenizer).match(captions, BLIND[:1] * 4).isfinite().all()

@@ -71,7 +71,11 @@ class PassageWriter:
         self._prompts: dict[str, dict[str, Tensor]] = {}
         added = getattr(self.tokenizer, "added_tokens_decoder", {})
         special = {*self.tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
-        special.discard(self.tokenizer.unk_token_id)  # a word
+        around = ("bos", "eos", "pad", "cls", "sep")
+        if self.tokenizer.unk_token_id not in [getattr(self.tokenizer, f"{one}_token_id") for one in around]:
+            special.discard(
+                self.tokenizer.unk_token_id
+            )  # a word; in OPT's and GPT-2's, also the end of a text
         self._special, self._splicer = special, Splicer(image_token(config), special)
         alone = list(self.tokenizer("a").input_ids)
         self._opening = next((i for i, token in enumerate(alone) if token not in special), 0)

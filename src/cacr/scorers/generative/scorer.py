@@ -40,7 +40,8 @@ class GenerativeScorer(ModelScorer):
         prompt: The whole text with ``{question}`` and the processor's placeholder of the picture; None for the
             processor's chat template, or the wording of the family (`cacr.scorers.generative.prompts`).
         keep_prefix: Whether what a picture's captions have in common may be read once. It is done only where the
-            first passages score the same both ways (1e-4 in float32; half precision rounds, so 0.05 and more).
+            first passages score the same both ways (1e-4 in float32; half precision rounds, so 0.05 and more), for
+            pictures with `WORTH_A_PREFIX` passages and more.
 
     Raises:
         ValueError: A family that cacr knows no wording for, without a chat template and without ``prompt``.

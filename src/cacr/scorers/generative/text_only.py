@@ -131,7 +131,9 @@ def _refuse_seeing_ahead(model: PreTrainedModel) -> None:
     ids = torch.tensor([row, [*row[:-1], words // 3]], device=model.device)
     one, another = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[:, :-1].float()
     apart = float((one - another).abs().max())
-    if apart > AHEAD:
+    # in half precision, experts that take other tokens together round a little differently
+    rounding = 0.0 if model.dtype in (torch.float32, torch.float64) else 0.1 * float(one.std())
+    if apart > max(AHEAD, rounding):
         raise ValueError(
             f"{type(model).__name__} sees the words that follow (another ending changes logits before it by "
             f"{apart:.2g}), so that it has no probability of a caption; give a causal language model, such as GPT-2 "
