@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from PIL import Image
@@ -24,6 +26,7 @@ from cacr.regions import Regions, write_features
 from cacr.training.tokenizers import tokenizer_of_captions
 
 NAMES = ("sugarcrepe", "valse", "vsr")
+READS = {"clip": ("--images", "images"), "uniter": ("--features", "features.safetensors")}
 SIDE, REGIONS, WIDTH = 224, 36, 64
 LAYERS = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
 
@@ -42,8 +45,11 @@ def make_models(folder: Path, captions: list[str]) -> None:
     config = CLIPConfig(text_config=text, vision_config={**LAYERS, "image_size": SIDE, "patch_size": 32})
     CLIPModel(config).save_pretrained(folder / "clip")
     CLIPProcessor(CLIPImageProcessorPil(), tokenizer).save_pretrained(folder / "clip")
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("cls", "sep", "mask")}
     uniter = UniterForImageTextRetrieval(
-        UniterConfig(vocab_size=len(tokenizer), region_dim=WIDTH, max_position_embeddings=80, **LAYERS)
+        UniterConfig(
+            vocab_size=len(tokenizer), region_dim=WIDTH, max_position_embeddings=80, **LAYERS, **special
+        )
     )
     uniter.save_pretrained(folder / "uniter")
     UniterProcessor(tokenizer).save_pretrained(folder / "uniter")
@@ -78,27 +84,34 @@ def evaluate(arguments: list[str]) -> dict[str, float]:
     return {"seconds": seconds, "gibibytes": peak}
 
 
-def main(annotations: Path) -> list[dict[str, object]]:
-    """Print and return a line per benchmark and model."""
-    examples = {name: BENCHMARKS[name].open(Options(data=annotations)).examples for name in NAMES}
+def main(
+    annotations: Path,
+    names: Sequence[str] = NAMES,
+    n: int | None = None,
+    models: Sequence[str] = ("clip", "uniter"),
+) -> list[dict[str, Any]]:
+    """Print and return a line per benchmark and model: the whole benchmark, or its first ``n`` examples."""
+    examples: dict[str, Any] = {
+        name: BENCHMARKS[name].open(Options(data=annotations, n=n)).examples  # type: ignore[attr-defined]
+        for name in names
+    }
     every = [one for some in examples.values() for one in some]
-    names = sorted({name for one in every for name in one.pictures})
+    pictures = sorted({name for one in every for name in one.pictures})
     lines = []
     with TemporaryDirectory() as made:
         folder = Path(made)
         make_models(folder, [caption for one in every for caption in one.captions])
-        make_pictures(folder, names)
+        make_pictures(folder, pictures)
         print(
             f"{len(names)} pictures, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, torch {torch.__version__}"
         )
         for name, some in examples.items():
             pairs = sum(len(one.captions) * len(one.pictures) for one in some)
-            for model, reads in (
-                ("clip", ["--images", "images"]),
-                ("uniter", ["--features", "features.safetensors"]),
-            ):
+            for model in models:
+                reads = READS[model]
                 given = ["eval", str(folder / model), name, "--data", str(annotations), "--device", "cpu"]
                 given += [reads[0], str(folder / reads[1]), "--out", str(folder / f"{name}-{model}")]
+                given += [] if n is None else ["--n", str(n)]
                 line = {
                     "benchmark": name,
                     "model": model,

@@ -10,8 +10,9 @@ length. Equal scores are checked first. Rounds are interleaved, each on other ca
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch.testing import assert_close
@@ -24,11 +25,11 @@ from cacr.training.tokenizers import tokenizer_of_captions
 ROUNDS, CAPTIONS = 3, 8
 
 
-def scorer_of(captions: list[str]) -> RegionScorer:
-    """A random UNITER-base over the words of these captions."""
+def scorer_of(captions: list[str], sizes: Mapping[str, int]) -> RegionScorer:
+    """A random UNITER-base, or one of other sizes, over the words of these captions."""
     torch.manual_seed(0)
     processor = UniterProcessor(tokenizer_of_captions(captions))
-    config = UniterConfig(vocab_size=len(processor.tokenizer))
+    config = UniterConfig(vocab_size=len(processor.tokenizer), **sizes)
     return RegionScorer(UniterForImageTextRetrieval(config), processor)
 
 
@@ -54,10 +55,12 @@ def seconds(run: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def main(folder: Path) -> dict[str, float]:
-    """Print and return throughput ratios: ours / loop, median over rounds."""
+def main(
+    folder: Path, rounds: int = ROUNDS, count: int = CAPTIONS, sizes: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, float]:
+    """Print and return ratios of time to ours, median over rounds of ``count`` captions with all pictures."""
     pairs = open_captions(folder)
-    captions, scorer = list(pairs.captions), scorer_of(list(pairs.captions))
+    captions, scorer = list(pairs.captions), scorer_of(list(pairs.captions), sizes)
     pictures = [
         pairs.picture(i) for i in range(len(pairs.image_ids))
     ] * 4  # the same regions, four times as many
@@ -65,22 +68,22 @@ def main(folder: Path) -> dict[str, float]:
     some = captions[:2]
     assert_close(scorer.grid(some, pictures), loop(scorer, some, pictures), rtol=0, atol=1e-4)
     times: dict[str, list[float]] = {"ours": [], "loop": [], "unpadded": []}
-    for number in range(ROUNDS):
-        mine = captions[number * CAPTIONS :: ROUNDS][:CAPTIONS]
+    for number in range(rounds):
+        mine = captions[number::rounds][:count]
         times["ours"].append(seconds(lambda mine=mine: scorer.grid(mine, pictures)))
         times["loop"].append(seconds(lambda mine=mine: loop(scorer, mine, pictures)))
         times["unpadded"].append(seconds(lambda mine=mine: loop(scorer, mine, pictures, pad=False)))
-    count = CAPTIONS * len(pictures)
+    asked = count * len(pictures)
     words = torch.tensor([len(caption.split()) for caption in captions]).float()
     print(
-        f"{len(captions)} captions of {words.mean():.1f} words, {len(pictures)} pictures, {count} pairs a round"
+        f"{len(captions)} captions of {words.mean():.1f} words, {len(pictures)} pictures, {asked} pairs a round"
     )
     found = {}
     for name, values in times.items():
         middle = sorted(values)[len(values) // 2]
         ratios = sorted(theirs / ours for theirs, ours in zip(values, times["ours"], strict=True))
         found[name] = ratios[len(ratios) // 2]
-        print(f"{count / middle:8.1f} pairs/s  {name:9s} {found[name]:6.2f} times the time of ours {ratios}")
+        print(f"{asked / middle:8.1f} pairs/s  {name:9s} {found[name]:6.2f} times the time of ours {ratios}")
     scorer.model.to(torch.bfloat16)
     exact = scorer.grid(some, pictures)
     scorer.model.to(torch.bfloat16)
@@ -88,7 +91,7 @@ def main(folder: Path) -> dict[str, float]:
     away = (scorer.grid(some, pictures) - exact).abs().max().item()
     found["bfloat16"] = halved / times["ours"][-1]
     print(
-        f"{count / halved:8.1f} pairs/s  bfloat16  {found['bfloat16']:6.2f} times the time, scores differ by {away:.1e}"
+        f"{asked / halved:8.1f} pairs/s  bfloat16  {found['bfloat16']:6.2f} times the time, scores differ by {away:.1e}"
     )
     return found
 

@@ -79,7 +79,7 @@ class Work(Protocol):
 
     A part is a file's worth of answers. Which questions are in a part depends on the data alone, so that the answers
     are the same bytes however often the work was stopped and by how many processes it was shared. A work may have
-    ``whole(part, answer)``, which tells whether an answer on disk is all of a part; without it all that is not empty is.
+    ``whole(part, answer)``, which tells whether an answer on disk is all of a part; without it, all but empty ones are.
     """
 
     @property
