@@ -103,7 +103,7 @@ def main(
         make_models(folder, [caption for one in every for caption in one.captions])
         make_pictures(folder, pictures)
         print(
-            f"{len(names)} pictures, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, torch {torch.__version__}"
+            f"{len(pictures)} pictures, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, torch {torch.__version__}"
         )
         for name, some in examples.items():
             pairs = sum(len(one.captions) * len(one.pictures) for one in some)

@@ -66,7 +66,8 @@ def main(
     ] * 4  # the same regions, four times as many
     pictures = [Picture(f"{i}", one.read_regions) for i, one in enumerate(pictures)]
     some = captions[:2]
-    assert_close(scorer.grid(some, pictures), loop(scorer, some, pictures), rtol=0, atol=1e-4)
+    exact = scorer.grid(some, pictures)
+    assert_close(exact, loop(scorer, some, pictures), rtol=0, atol=1e-4)
     times: dict[str, list[float]] = {"ours": [], "loop": [], "unpadded": []}
     for number in range(rounds):
         mine = captions[number::rounds][:count]
@@ -85,10 +86,10 @@ def main(
         found[name] = ratios[len(ratios) // 2]
         print(f"{asked / middle:8.1f} pairs/s  {name:9s} {found[name]:6.2f} times the time of ours {ratios}")
     scorer.model.to(torch.bfloat16)
-    exact = scorer.grid(some, pictures)
     scorer.model.to(torch.bfloat16)
     halved = seconds(lambda: scorer.grid(mine, pictures))
     away = (scorer.grid(some, pictures) - exact).abs().max().item()
+    found["bfloat16 away"] = away
     found["bfloat16"] = halved / times["ours"][-1]
     print(
         f"{asked / halved:8.1f} pairs/s  bfloat16  {found['bfloat16']:6.2f} times the time, scores differ by {away:.1e}"

@@ -57,7 +57,7 @@ def test_a_benchmark_is_added_by_its_page(copy):
     tests = follow("add_a_benchmark.md", copy)
     assert len(tests) == 1
     where = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests)
-    assert "2 passed" in where
+    assert "3 passed" in where
     (copy / "data" / "images").mkdir(parents=True)
     items = [{"image": f"{i}.png", "caption": "a", "foil": "b", "kind": "k"} for i in range(4)]
     (copy / "data" / "foils.json").write_text(json.dumps(items))

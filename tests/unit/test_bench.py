@@ -37,11 +37,13 @@ def test_retrieval_is_timed_against_a_loop_that_scores_the_same(tmp_path, capsys
     (tmp_path / "captions.jsonl").write_text("".join(lines))
     sizes = {"region_dim": 8, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     ratios = retrieval.main(tmp_path, rounds=1, count=2, sizes=sizes | {"intermediate_size": 64})
-    assert set(ratios) == {"ours", "loop", "unpadded", "bfloat16"} and ratios["ours"] == 1
+    assert set(ratios) == {"ours", "loop", "unpadded", "bfloat16", "bfloat16 away"} and ratios["ours"] == 1
+    assert 0 < ratios["bfloat16 away"] < 0.1
     assert "24 pairs a round" in capsys.readouterr().out
 
 
-def test_whole_benchmarks_are_measured_on_generated_pictures():
+def test_whole_benchmarks_are_measured_on_generated_pictures(capsys):
     data = Path(__file__).parents[1] / "data" / "benchmarks" / "vsr"
     (line,) = full_size.main(data, names=["vsr"], n=3, models=["clip"])
     assert (line["examples"], line["pairs"]) == (3, 3) and line["gibibytes"] > 0.1
+    assert "3 pictures, " in capsys.readouterr().out

@@ -68,9 +68,9 @@ class Options:
         return {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
 
 
-FILES = frozenset({"data", "features", "images", "detector", "missing", "split", "n", "errata", "blind"})
+OF_FILES = frozenset({"data", "features", "images", "detector", "missing", "split", "n", "blind"})
 """Options of a benchmark whose files are given."""
-EMBEDDED = frozenset({"n", "seed", "blind"})
+OF_EMBEDDED = frozenset({"n", "seed", "blind"})
 """Options of one that is part of the package."""
 
 
@@ -121,6 +121,8 @@ class Benchmark:
     licence: str
     size: str
     ties: str
+    chance_is: str
+    """What a random scorer gets on each metric, in words."""
     obtain: str
     """How a person gets its files, and what they are called."""
     open: Callable[[Options], Work]
@@ -131,7 +133,7 @@ class Benchmark:
     """Metric -> how often a random scorer gets this example right."""
     groups: Callable[[Record], list[str]] = tags_of
     """The rows of the table that a record counts for."""
-    takes: frozenset[str] = FILES
+    takes: frozenset[str] = OF_FILES
     """Which `Options` mean something for it."""
     kind: Kind | None = None
     """What kind of answers its records hold, for calibration; None where they are none of these."""

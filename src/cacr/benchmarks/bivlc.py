@@ -63,6 +63,7 @@ BIVLC = Benchmark(
     licence="MIT; photographs from COCO under their own terms",
     size="2,933: replace obj 1,200, att 437, rel 462; swap obj 81, att 278; add obj 399, att 76",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain=OBTAIN,
     open=open_bivlc,
     right=two_by_two,

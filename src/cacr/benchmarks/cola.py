@@ -69,6 +69,7 @@ COLA = Benchmark(
     licence="MIT; photographs from Visual Genome under their own terms",
     size="210",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain=OBTAIN,
     open=open_cola,
     right=two_by_two,

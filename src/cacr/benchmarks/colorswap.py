@@ -85,6 +85,7 @@ COLORSWAP = Benchmark(
     licence="MIT; images are generated",
     size="300 in the test part, 700 in the training part",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain=OBTAIN,
     open=open_colorswap,
     right=two_by_two,

@@ -132,6 +132,7 @@ EQBEN_MINI = Benchmark(
     licence="Apache-2.0; frames from Action Genome, GEBC and YouCook2 under their own terms",
     size="what the file has (280 by the published scores)",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain=OBTAIN,
     open=open_eqben_mini,
     right=two_by_two,

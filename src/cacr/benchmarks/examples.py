@@ -26,6 +26,7 @@ PART = 64
 
 
 TEXT = {".json", ".jsonl", ".csv", ".tsv", ".txt"}
+"""Endings of files that are hashed as text, whatever their line ends."""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ FLICKR30K = Benchmark(
     licence="captions and pictures for research and education only",
     size="1,000 pictures, 5,000 captions",
     ties="against the model",
+    chance_is="k of 1,000 pictures for R@k of a caption; about 5 k of 5,000 captions for a picture",
     obtain=OBTAIN,
     open=open_flickr30k,
     right=right,

@@ -99,6 +99,7 @@ MMVP_VLM = Benchmark(
     licence="MIT",
     size="135 pairs: 9 visual patterns with 15 each",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain=OBTAIN,
     open=open_mmvp_vlm,
     right=two_by_two,

@@ -144,6 +144,7 @@ NATURALBENCH = Benchmark(
     licence="Apache-2.0; the pictures are Flickr30k's and DOCCI's, under their own licences",
     size="1,900 groups of 2 questions and 2 pictures (7,600 answers) on the Hub; its test set file has 950 (3,800)",
     ties="wrong",
+    chance_is="accuracy 1/2, question 1/4, image 1/4, group 1/16",
     obtain=OBTAIN,
     open=open_naturalbench,
     right=right,

@@ -51,7 +51,7 @@ def write_records(
     if path.exists():
         raise FileExistsError(f"{path} exists and is not overwritten; give another folder")
     out.mkdir(parents=True, exist_ok=True)
-    stated = ("name", "asks", "paper", "licence", "size", "ties", "cautions")
+    stated = ("name", "asks", "paper", "licence", "size", "ties", "chance_is", "cautions")
     options = options or Options()
     about = {
         "benchmark": {name: getattr(benchmark, name) for name in stated},

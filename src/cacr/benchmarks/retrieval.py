@@ -13,7 +13,7 @@ from math import comb
 import numpy as np
 import torch
 
-from cacr.benchmarks.benchmark import EMBEDDED, FILES, Benchmark, Options, Outcomes, Record
+from cacr.benchmarks.benchmark import OF_EMBEDDED, Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import hash_of_text
 from cacr.data import CaptionSet, Scorer, match_grid, open_captions
 from cacr.data.pairs import captions_of_images
@@ -133,8 +133,9 @@ SCENES_RETRIEVAL = Benchmark(
     licence="MIT, embedded",
     size=f"{SCENES} scenes, a caption each",
     ties="against the model",
+    chance_is="R@1 1/100, R@5 1/20, R@10 1/10",
     obtain="It is part of the package.",
-    takes=EMBEDDED,
+    takes=OF_EMBEDDED,
     open=open_scenes,
     right=right,
     chance=chance,
@@ -148,8 +149,8 @@ RETRIEVAL = Benchmark(
     licence="the pictures' own",
     size="the folder's",
     ties="against the model",
+    chance_is="k of the pictures for R@k of a caption; a picture's: that one of its captions is among k",
     obtain="Pictures of your own with captions, or Flickr30k or COCO: docs/data.md.",
-    takes=FILES - {"errata"},
     open=open_folder,
     right=right,
     chance=chance,

@@ -70,7 +70,10 @@ def answer(
     refuse_existing(out, benchmark)
     folder = parts_folder(out, benchmark)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(folder, _settings(benchmark, work, describe(scorer), options))
+    settings = _settings(benchmark, work, describe(scorer), options)
+    _check_settings(folder, settings)
+    if (out / f"{benchmark.name}.json").is_file():  # killed before its records, or these were taken away
+        _refuse_other_records(out, benchmark, settings)
     mine = range(worker, work.parts, workers)
     for done, part in enumerate(mine, start=1):
         file = folder / f"part-{part:05d}"
@@ -120,14 +123,17 @@ def check_finished(benchmark: Benchmark, work: Work, scorer: Scorer, out: Path, 
     Raises:
         ValueError: They are of another model, data, features or options.
     """
+    _refuse_other_records(out, benchmark, _settings(benchmark, work, describe(scorer), options))
+    shutil.rmtree(parts_folder(out, benchmark), ignore_errors=True)
+
+
+def _refuse_other_records(out: Path, benchmark: Benchmark, settings: dict[str, Any]) -> None:
     then = read_about(out, benchmark.name)
-    now = _settings(benchmark, work, describe(scorer), options)
-    if differ := _differing(now, then, ("version", "options", "stores", "scorer")):
+    if differ := _differing(settings, then, ("version", "options", "stores", "scorer")):
         raise ValueError(
             f"{out} holds records of {benchmark.name} from another evaluation: {', '.join(differ)} differ "
             f"({out / benchmark.name}.json). Give another folder with --out"
         )
-    shutil.rmtree(parts_folder(out, benchmark), ignore_errors=True)
 
 
 def refuse_existing(out: Path, benchmark: Benchmark) -> None:
@@ -140,7 +146,8 @@ def refuse_existing(out: Path, benchmark: Benchmark) -> None:
 def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two descriptions are of the same scorer: all alike, and fingerprints that differ by rounding only.
 
-    A fingerprint may hold nan, or null as a file has it: they are the same.
+    A fingerprint may hold nan, or null as a file has it: they are the same. With a hash of the weights, the name does
+    not count: it is the path as it was typed.
     """
     try:
         a, b = (np.array(of.get("fingerprint", ()), dtype=np.float64) for of in (one, other))
@@ -148,7 +155,10 @@ def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
         return False
     with np.errstate(over="ignore"):
         close = a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True)
-    return bool(close) and {**one, "fingerprint": 0} == {**other, "fingerprint": 0}
+    told_apart = ("fingerprint", "name") if "weights" in one and "weights" in other else ("fingerprint",)
+    return bool(close) and all(
+        one.get(part) == other.get(part) for part in (one.keys() | other.keys()) - set(told_apart)
+    )
 
 
 def _is_whole(work: Work, part: int, answered: bytes) -> bool:

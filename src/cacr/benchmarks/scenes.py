@@ -6,7 +6,7 @@ a bag of objects gets the second kind right and is at chance on the first.
 
 from __future__ import annotations
 
-from cacr.benchmarks.benchmark import EMBEDDED, Benchmark, Options, Record
+from cacr.benchmarks.benchmark import OF_EMBEDDED, Benchmark, Options, Record
 from cacr.benchmarks.examples import Example, ExamplesWork
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.data.scenes import SEEDS, winoground_like
@@ -45,8 +45,9 @@ SCENES = Benchmark(
     licence="MIT, embedded",
     size=f"{EXAMPLES}: half relation swaps, half attribute swaps",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain="It is part of the package.",
-    takes=EMBEDDED,
+    takes=OF_EMBEDDED,
     open=open_scenes,
     right=two_by_two,
     chance=two_by_two_chance,

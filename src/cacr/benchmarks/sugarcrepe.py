@@ -91,6 +91,7 @@ SUGARCREPE = Benchmark(
     licence="MIT; the pictures are COCO's, each under its own licence",
     size="7,511 in 7 subsets, over 1,560 pictures",
     ties="wrong",
+    chance_is="accuracy 1/2",
     obtain=OBTAIN,
     open=open_sugarcrepe,
     right=first_caption,

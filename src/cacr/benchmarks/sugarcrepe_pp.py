@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
+from cacr.benchmarks.benchmark import OF_FILES, Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import (
     Example,
     ExamplesWork,
@@ -104,7 +104,9 @@ SUGARCREPE_PP = Benchmark(
     licence="CC BY 4.0 (README) or MIT (LICENSE), as its repository says; the pictures are COCO's",
     size="4,757 in 5 subsets",
     ties="wrong",
+    chance_is="both 1/3, first caption 1/2, second caption 1/2",
     obtain=OBTAIN,
+    takes=OF_FILES | {"errata"},
     open=open_sugarcrepe_pp,
     right=right,
     chance=chance,

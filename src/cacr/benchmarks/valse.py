@@ -110,6 +110,7 @@ VALSE = Benchmark(
     licence="MIT; the pictures are those of Visual7W, COCO, SWiG and VisDial, under their own licences",
     size="11 pieces; valid examples: existence 505, plurals 851, relations 535, actant-swap 949, foil-it 943",
     ties="wrong",
+    chance_is="accuracy 1/2",
     obtain=OBTAIN,
     open=open_valse,
     right=first_caption,

@@ -49,6 +49,7 @@ VG_ATTRIBUTION = Benchmark(
     licence="MIT; the pictures are Visual Genome's, CC BY 4.0",
     size="28,748 as published; two captions each",
     ties="wrong",
+    chance_is="accuracy 1/2",
     obtain=OBTAIN,
     open=open_vg_attribution,
     right=first_caption,

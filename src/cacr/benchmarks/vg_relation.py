@@ -175,6 +175,7 @@ VG_RELATION = Benchmark(
     licence="MIT; the pictures are Visual Genome's, CC BY 4.0",
     size="23,937 as published; two captions each",
     ties="wrong",
+    chance_is="accuracy 1/2",
     obtain=OBTAIN,
     open=open_vg_relation,
     right=first_caption,

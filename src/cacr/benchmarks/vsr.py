@@ -194,6 +194,7 @@ VSR = Benchmark(
     licence="Apache-2.0; the pictures are COCO's, each under its own licence",
     size="zeroshot: test 1,222, dev 340; random: test 2,195, dev 1,097",
     ties="a match at the threshold is wrong",
+    chance_is="accuracy 1/2",
     obtain=OBTAIN,
     open=open_vsr,
     right=right,

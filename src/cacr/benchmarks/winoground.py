@@ -133,6 +133,7 @@ WINOGROUND = Benchmark(
     licence="its own terms (research; images by Getty), gated: huggingface.co/datasets/facebook/winoground",
     size="400",
     ties="wrong",
+    chance_is="text 1/4, image 1/4, group 1/6, group match 1/2",
     obtain=OBTAIN,
     open=open_winoground,
     right=two_by_two,

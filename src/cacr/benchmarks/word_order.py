@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cacr.benchmarks.benchmark import Benchmark, Options
+from cacr.benchmarks.benchmark import OF_FILES, Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, examples_work, sentence
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
 from cacr.benchmarks.vg_relation import find_file, read_items
@@ -91,7 +91,9 @@ def _benchmark(name: str, file: str, obtain: str, size: str, licence: str) -> Be
         licence=licence,
         size=size,
         ties="wrong",
+        chance_is="accuracy 1/5",
         obtain=obtain,
+        takes=OF_FILES | {"errata"},
         open=opening(name, file, obtain),
         right=first_caption,
         kind="first caption",

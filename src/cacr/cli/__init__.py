@@ -18,7 +18,10 @@ COMMANDS = {
     ),
     "train": ("cacr.cli.train:train", "Fine-tune a model with mined hard negatives and an attention loss."),
     "sweep": ("cacr.cli.sweep:sweep", "Search for good options of a recipe with Optuna, resumable."),
-    "eval": ("cacr.cli.evaluate:evaluate", "Measure a model on benchmarks, with intervals."),
+    "eval": (
+        "cacr.cli.evaluate:evaluate",
+        "Measure a model on benchmarks, with intervals; processes of torchrun share the work.",
+    ),
     "benchmarks": (
         "cacr.cli.benchmarks:benchmarks",
         "List the benchmarks: what each asks, its licence, how to get its files.",
@@ -27,7 +30,10 @@ COMMANDS = {
         "cacr.cli.compare:rescore",
         "Make the tables of an evaluation again from its records, without the model.",
     ),
-    "compare": ("cacr.cli.compare:compare", "Paired differences between evaluations of the same examples."),
+    "compare": (
+        "cacr.cli.compare:compare",
+        "Paired differences between evaluations of the same examples: tests, Holm, detectable size.",
+    ),
     "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
     "features": (
         "cacr.cli.features:features",

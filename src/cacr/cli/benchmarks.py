@@ -21,7 +21,7 @@ def benchmarks(*names: str, json_: bool = False) -> int:
         json_: Print JSON.
     """
     chosen = [known_benchmark(name) for name in names] or list(BENCHMARKS.values())
-    stated = ("asks", "paper", "licence", "size", "ties", "obtain", "cautions", "versions")
+    stated = ("asks", "paper", "licence", "size", "ties", "chance_is", "obtain", "cautions", "versions")
     if json_:
         print(json.dumps({b.name: {key: getattr(b, key) for key in stated} for b in chosen}, indent=1))
         return 0

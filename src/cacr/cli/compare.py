@@ -49,6 +49,7 @@ def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, cali
 def compare(
     first: Path,
     second: Path,
+    /,
     *others: Path,
     against: Path | None = None,
     shared: bool = False,
@@ -97,13 +98,14 @@ def compare(
             run: [row for row in rows if all_groups or row.group == group] for run, rows in tables.items()
         }
         title = f"{name}: {benchmark.asks} Ties: {benchmark.ties}."
+        notes = [*_notes(name, names), *benchmark.cautions]
         printed[name] = {
-            "scores": json.loads(render(kept, "json", name, title, split=split)),
+            "scores": json.loads(render(kept, "json", name, title, notes, split)),
             "differences": [one.to_json() for one in shown],
         }
         if form != "json":
             print(render(kept, form, name, title, split=split))
-            print("\n" + render(shown, form, title=f"{name}: paired differences") + "\n")
+            print("\n" + render(shown, form, title=f"{name}: paired differences", notes=notes) + "\n")
         if name in plots:
             draw_scores(plots[name], name, kept, split)
             tell(f"Wrote {plots[name]}", form)
@@ -121,6 +123,15 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
         if len(set(names.values())) == len(folders):
             return names
     return {folder: str(folder) for folder in folders}
+
+
+def _notes(name: str, names: Mapping[Path, str]) -> list[str]:
+    """What the runs note, once where all do, else with the run that does."""
+    noted: dict[str, list[str]] = {}
+    for folder, run in names.items():
+        for note in read_about(folder, name).get("notes", ()):
+            noted.setdefault(note, []).append(run)
+    return [note if len(runs) == len(names) else f"{', '.join(runs)}: {note}" for note, runs in noted.items()]
 
 
 def _split(name: str, folders: Sequence[Path]) -> str | None:

@@ -233,7 +233,7 @@ def _detector(name: str | None, device: str | None) -> Any:
     if name is None:
         return None
     from cacr.regions.detector import open_detector
-    from cacr.scorers.encoded import device_of
+    from cacr.scorers.placing import device_of
 
     found = open_detector(name)
     found.to(device_of(device))

@@ -6,25 +6,22 @@ EncodedScorer.score_pairs: encode both sides once; pairs sorted by length, in ba
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from cacr.data.pairs import Picture
+from cacr.scorers.placing import hash_weights, without_paths
 
 Encoded = dict[str, Tensor]
 """Rows of what a model reads, one per caption or picture, padded at the end."""
 MEMORY = 1 / 16
-HASHED = 2**24
-"""Numbers of a tensor that are hashed at a time."""
 DEVICE_MEMORY = {"cpu": MEMORY, "cuda": 2.0}
 """GiB that the activations of one forward pass may take, about, by device: what stays in a CPU's caches is faster."""
 
@@ -182,7 +179,7 @@ class ModelScorer(UniqueScorer):
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": self.model.config._attn_implementation,
             "adapters": sorted(getattr(self.model, "peft_config", None) or {}),
-            "config": _without_paths(json.loads(self.model.config.to_json_string(use_diff=False))),
+            "config": without_paths(json.loads(self.model.config.to_json_string(use_diff=False))),
         }
 
 
@@ -295,54 +292,3 @@ def _rows(rows: Encoded, cut: Sequence[str], index: Tensor, longest: int) -> Enc
         name: (values[:, :longest] if name in cut else values)[index.to(values.device)]
         for name, values in rows.items()
     }
-
-
-def _without_paths(config: Any) -> Any:
-    """A configuration without where it was read from, which is no part of it."""
-    if isinstance(config, dict):
-        return {name: _without_paths(value) for name, value in config.items() if name != "_name_or_path"}
-    return config
-
-
-def hash_weights(model: nn.Module) -> str:
-    """A hash of names, shapes and values, the same on every device: sums of the numbers' bits, in whole numbers."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, values in model.state_dict().items():
-        digest.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
-        bits = values.detach().contiguous().flatten().view(torch.uint8)
-        whole = bits[: len(bits) // 4 * 4].view(torch.int32)
-        for some in whole.split(HASHED):
-            places = torch.arange(1, len(some) + 1, device=some.device)
-            digest.update(f"{int(some.sum())} {int((some * places).sum())}".encode())
-        digest.update(bits[len(whole) * 4 :].cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def device_of(device: str | torch.device | None = None) -> torch.device:
-    """The device named, or this process's GPU if there is one, or the CPU.
-
-    Raises:
-        ValueError: No such device here.
-    """
-    if device is None:
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        gpus = ", ".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
-        raise ValueError(f"no device {device!r} here; there is {gpus or 'no GPU'}, and cpu") from error
-    return found
-
-
-def settle(model: PreTrainedModel, device: str | torch.device | None = None) -> PreTrainedModel:
-    """The model on its device, in eval mode, with parameters where kernels round the same every time.
-
-    Memory-mapped tensors lie at odd addresses, where kernels round differently: equal weights, unequal scores.
-    """
-    model.to(device_of(device))  # type: ignore[arg-type]
-    for parameter in model.parameters():
-        parameter.data = parameter.data.clone()
-    assert isinstance(model, nn.Module)
-    return model.eval()

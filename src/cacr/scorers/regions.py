@@ -14,7 +14,8 @@ from cacr.attention import AttentionBlocks, watch
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
 from cacr.models.processing import RegionProcessor
-from cacr.scorers.encoded import Encoded, EncodedScorer, settle
+from cacr.scorers.encoded import Encoded, EncodedScorer
+from cacr.scorers.placing import settle
 
 
 class RegionScorer(EncodedScorer):

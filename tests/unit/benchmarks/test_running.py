@@ -12,7 +12,7 @@ import pytest
 
 from cacr.benchmarks import BENCHMARKS, Options
 from cacr.benchmarks.records import read_about, read_records
-from cacr.benchmarks.running import answer, check_finished, finish, parts_folder
+from cacr.benchmarks.running import answer, check_finished, finish, parts_folder, same_scorer
 from cacr.scorers import ConstantScorer, RandomScorer
 
 SCENES, RETRIEVAL = BENCHMARKS["scenes"], BENCHMARKS["scenes-retrieval"]
@@ -285,9 +285,27 @@ def test_two_processes_share_an_evaluation(tmp_path):
     subprocess.run(alone, env=environment, check=True, capture_output=True)
     together = [
         sys.executable,
-        *["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533"],
+        *["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
     ]
     together += command(tmp_path / "two", "--limit", "200")[1:]
     done = subprocess.run(together, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "two/scenes.jsonl").read_bytes() == (tmp_path / "one/scenes.jsonl").read_bytes()
+
+
+def test_what_is_left_of_another_evaluation_is_not_overwritten(tmp_path):
+    run(SCENES, RandomScorer(), tmp_path, FEW)
+    (tmp_path / "scenes.jsonl").unlink()
+    about = (tmp_path / "scenes.json").read_bytes()
+    with pytest.raises(ValueError, match="from another evaluation: scorer differ"):
+        answer(SCENES, SCENES.open(FEW), RandomScorer(1), tmp_path, FEW)
+    assert (tmp_path / "scenes.json").read_bytes() == about
+    assert run(SCENES, RandomScorer(), tmp_path, FEW) == SCENES.measure(RandomScorer(), FEW)
+
+
+def test_the_same_weights_under_another_name_are_the_same_scorer():
+    one = {"name": "a/model", "weights": "x", "dtype": "float32", "fingerprint": [1.0]}
+    assert same_scorer(one, one | {"name": "/home/a/model/"})
+    assert not same_scorer(one, one | {"weights": "y"})
+    assert not same_scorer(one, one | {"dtype": "bfloat16"})
+    assert not same_scorer({"name": "random:0", "fingerprint": []}, {"name": "random:1", "fingerprint": []})

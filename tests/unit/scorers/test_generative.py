@@ -117,7 +117,7 @@ def test_likelihood_is_the_caption_s_mean_in_the_plain_forward_pass(
 def test_what_captions_share_is_read_once_where_that_is_exact(family, written, captions, pictures):
     scorer, whole = (VQAScorer(*written(family), keep_prefix=keep) for keep in (True, False))
     assert_close(scorer.grid(captions, pictures), whole.grid(captions, pictures), rtol=0, atol=1e-5)
-    assert scorer.describe()["prefix_kept"] and not whole.describe()["prefix_kept"]
+    assert scorer.prefix_kept and not whole.prefix_kept
 
 
 @pytest.mark.parametrize("score", [VQAScorer, LikelihoodScorer])
@@ -132,7 +132,7 @@ def test_a_model_whose_prompt_sees_ahead_reads_every_pair_whole_and_says_so_once
         scorer.grid(captions, pictures)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1 and "not causal" in said[0]
-    assert not scorer.describe()["prefix_kept"]
+    assert not scorer.prefix_kept
 
 
 def test_a_prefix_that_fails_at_the_second_size_of_picture_is_given_up(captions, pictures, monkeypatch):
@@ -149,7 +149,7 @@ def test_a_prefix_that_fails_at_the_second_size_of_picture_is_given_up(captions,
     scorer = VQAScorer(model, processor)
     oblong_first = scorer.grid(captions, [pictures[1], pictures[0], pictures[2]])
     assert_close(oblong_first[:, [1, 0, 2]], right, rtol=0, atol=1e-5)
-    assert not scorer.describe()["prefix_kept"]
+    assert not scorer.prefix_kept
 
 
 def test_a_prefix_is_not_kept_where_both_ways_disagree(written, captions, pictures, monkeypatch):
@@ -157,7 +157,7 @@ def test_a_prefix_is_not_kept_where_both_ways_disagree(written, captions, pictur
     monkeypatch.setitem(prefixes.TOLERANCE, torch.float32, -1.0)
     scorer = VQAScorer(model, processor)
     match = scorer.grid(captions, pictures)
-    assert not scorer.describe()["prefix_kept"]
+    assert not scorer.prefix_kept
     assert_close(match, VQAScorer(model, processor, keep_prefix=False).grid(captions, pictures))
 
 

@@ -108,10 +108,10 @@ def test_few_captions_of_many_pictures_are_read_together(family, captions):
     scorer = VQAScorer(model, processor)
     few = captions[:3]
     passes, match = forward_passes(scorer, few, many)
-    assert passes == 1 and not scorer.describe()["prefix_kept"]
+    assert passes == 1 and not scorer.prefix_kept
     assert_close(match, VQAScorer(model, processor, memory=1e-6).grid(few, many), rtol=0, atol=1e-5)
     passes, _ = forward_passes(scorer, captions[:4], many[:1])
-    assert passes > 1 and scorer.describe()["prefix_kept"]
+    assert passes > 1 and scorer.prefix_kept
 
 
 def test_a_kept_prefix_leaves_room_for_fewer_passages(model, pictures):
@@ -132,4 +132,4 @@ def test_a_kept_prefix_leaves_room_for_fewer_passages(model, pictures):
         one.grid(captions, pictures[:1])
         most.append(max(rows))
     hook.remove()
-    assert most == [4, 3] and scorer.describe()["prefix_kept"]
+    assert most == [4, 3] and scorer.prefix_kept

@@ -78,7 +78,7 @@ def test_a_score_that_the_model_lacks_is_named():
 
 
 def test_other_weights_are_told_apart_however_small_the_difference():
-    from cacr.scorers.encoded import hash_weights
+    from cacr.scorers.placing import hash_weights
 
     scorer = open_scorer("scenes-start")
     before = scorer.describe()["weights"]

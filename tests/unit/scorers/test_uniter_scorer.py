@@ -24,7 +24,7 @@ def test_a_pair_scores_the_same_alone_and_among_others(scorer, scenes):
     together = scorer.match([scenes.captions[c] for c, _ in pairs], [scenes.picture(i) for _, i in pairs])
     for number, (c, i) in enumerate(pairs):
         alone = scorer.match([scenes.captions[c]], [scenes.picture(i)])
-        assert_close(together[number], alone[0], rtol=1e-4, atol=1e-4)
+        assert_close(together[number], alone[0], rtol=0, atol=1e-5)
 
 
 def test_it_is_the_ranking_logit_of_the_model(scorer, scenes):
@@ -32,7 +32,7 @@ def test_it_is_the_ranking_logit_of_the_model(scorer, scenes):
     with torch.no_grad():
         expected = scorer.model(**inputs).rank_scores[:, 0]
     ours = scorer.match(scenes.captions[:3], [scenes.picture(i) for i in range(3)])
-    assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    assert_close(ours, expected, rtol=0, atol=1e-5)
 
 
 def test_the_shipped_start_prefers_true_pairs(scorer, scenes):

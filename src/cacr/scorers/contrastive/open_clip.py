@@ -31,7 +31,7 @@ from cacr.models.weights import settings
 from cacr.scorers.contrastive.open_clip_config import clip_config, refuse_other_kinds
 from cacr.scorers.contrastive.open_clip_keys import Named, Sizes, own_names, sizes_of, transformers_names
 from cacr.scorers.contrastive.scorer import DualEncoderScorer
-from cacr.scorers.encoded import settle
+from cacr.scorers.placing import settle
 
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Of a folder, the first that is there."""

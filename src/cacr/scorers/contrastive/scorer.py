@@ -23,7 +23,8 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
 from cacr.scorers.contrastive.loading import FAMILIES, load_dual_encoder
-from cacr.scorers.encoded import Encoded, EncodedScorer, Latest, settle
+from cacr.scorers.encoded import Encoded, EncodedScorer, Latest
+from cacr.scorers.placing import settle
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from cacr.data.pairs import Picture
-from cacr.scorers.encoded import ModelScorer, settle
+from cacr.scorers.encoded import ModelScorer
 from cacr.scorers.generative.filling import Batch, Filling
 from cacr.scorers.generative.limits import check_length, position_limits
 from cacr.scorers.generative.passage_writing import PassageWriter
@@ -27,6 +27,7 @@ from cacr.scorers.generative.prefixes import Prefix, PrefixTrial, kept_bytes
 from cacr.scorers.generative.prompts import asking
 from cacr.scorers.generative.towers import LatestPicture
 from cacr.scorers.loading import load_beside, load_whole
+from cacr.scorers.placing import settle
 
 
 class GenerativeScorer(ModelScorer):
@@ -149,11 +150,16 @@ class GenerativeScorer(ModelScorer):
             answers[pair].append(one)
         self.progress(new)
 
+    @property
+    def prefix_kept(self) -> bool:
+        """Whether the latest request read once what a picture's captions share; a record says only if it may."""
+        return bool(self.trial.holds)
+
     def describe(self) -> dict[str, Any]:
-        """The model's class and size, what it was asked, and whether what captions share was read once."""
+        """The model's class and size, what it was asked, and whether what captions share may be read once."""
         return super().describe() | {
             "processor": type(self.processor).__name__,
-            "prefix_kept": bool(self.trial.holds),
+            "keep_prefix": self.trial.allowed,
         }
 
 

@@ -16,11 +16,12 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Answered, Picture
-from cacr.scorers.encoded import Latest, ModelScorer, settle
+from cacr.scorers.encoded import Latest, ModelScorer
 from cacr.scorers.generative.limits import check_length, position_limits
 from cacr.scorers.generative.passages import Passage, log_probabilities, passage_bytes
 from cacr.scorers.generative.prefixes import AHEAD
 from cacr.scorers.loading import load_beside, load_whole
+from cacr.scorers.placing import settle
 
 
 class TextOnlyScorer(ModelScorer):

@@ -19,8 +19,9 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
-from cacr.scorers.encoded import Encoded, EncodedScorer, settle
+from cacr.scorers.encoded import Encoded, EncodedScorer
 from cacr.scorers.loading import load_beside, load_weights
+from cacr.scorers.placing import settle
 
 logger = logging.getLogger(__name__)
 
