@@ -255,6 +255,12 @@ def test_photographs_become_regions_a_model_and_a_score(tmp_path):
     command = " ".join(said.split()).split("Measure it: cacr ")[1].split()
     shown = run(*command, "--json", cwd=tmp_path)
     assert json.loads(shown)["retrieval"]["rows"][0]["n"] == 2
+    item = {"filename": "dog.png", "caption": "a dog", "negative_caption": "a cat"}
+    (tmp_path / "swap_obj.json").write_text(json.dumps({"0": item}))
+    on_the_fly = ["--images", "photos", "--detector", "detector", "--out", "on-the-fly"]
+    run("eval", "run/model", "sugarcrepe", "--data", "swap_obj.json", *on_the_fly, cwd=tmp_path)
+    (record,) = read_records(tmp_path / "on-the-fly")["sugarcrepe"]
+    assert record["match"][0] != record["match"][1]
 
 
 def test_an_original_checkpoint_becomes_a_folder(tmp_path, data):
