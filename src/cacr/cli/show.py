@@ -78,7 +78,8 @@ def draw_scores(
     groups = dict.fromkeys(row.group for some in rows.values() for row in some)
     published = [one for group in groups for one in references_for(benchmark, group)] if split is None else []
     file.parent.mkdir(parents=True, exist_ok=True)
-    estimates_plot(rows, benchmark, published).savefig(file, dpi=150)
+    title = f"{benchmark}: {next(iter(groups))}" if len(groups) == 1 else benchmark
+    estimates_plot(rows, title, published).savefig(file, dpi=150)
 
 
 def headline(rows: Sequence[Row]) -> Row:
