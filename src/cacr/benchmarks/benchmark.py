@@ -11,7 +11,7 @@ import numpy as np
 
 from cacr.benchmarks.statistics import Estimate, proportion
 from cacr.data import Scorer
-from cacr.data.library import Missing
+from cacr.data.named_pictures import Missing
 
 Record = dict[str, Any]
 """One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from cacr.benchmarks.benchmark import Options, Record
 from cacr.benchmarks.records import check_record, strict_json
-from cacr.data import Answered, Library, Picture, Scorer
+from cacr.data import Answered, NamedPictures, Picture, Scorer
 
 PART = 64
 """Examples in a part: what a kill costs at most."""
@@ -170,7 +170,7 @@ def examples_work(
         source = files[0].parent if len(files) > 1 else files[0]
         folders = () if options.blind else options.images or tuple(images)
         detect = None if options.detector is None else lambda image: options.detector.detect([image])[0]
-        library = Library(
+        library = NamedPictures(
             names,
             source,
             options.features,

@@ -94,7 +94,7 @@ def open_folder(options: Options) -> RetrievalWork:
     data, images = inner if inner.is_dir() else options.data, options.images or None
     pairs = open_captions(data, options.split, options.features, images, options.missing)
     if options.detector is not None:
-        pairs.library.detect = lambda image: options.detector.detect([image])[0]
+        pairs.named.detect = lambda image: options.detector.detect([image])[0]
     text = "\n".join(
         f"{pairs.image_ids[i]}\t{c}" for c, i in zip(pairs.captions, pairs.image_of_caption, strict=True)
     )

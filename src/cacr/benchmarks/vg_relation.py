@@ -30,7 +30,7 @@ from cacr.benchmarks.examples import (
     sentence,
 )
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
-from cacr.data import Library, Picture
+from cacr.data import NamedPictures, Picture
 from cacr.data.entries import read_json
 
 FILE = "visual_genome_relation.json"
@@ -124,7 +124,7 @@ def pairs_work(
     asked, notes = examples[: options.n], []
     if len(asked) < len(examples):
         notes.append(f"only the first {len(asked)} of {len(examples)} examples")
-    wholes, stored = _libraries([crops[one.pictures[0]] for one in asked], options, path)
+    wholes, stored = _named_pictures([crops[one.pictures[0]] for one in asked], options, path)
     there, known = set(wholes.names), set(stored.names)
     kept = [one for one in asked if one.cluster in there and one.pictures[0] in known]
     if len(kept) < len(asked):
@@ -141,13 +141,15 @@ def pairs_work(
     return examples_work(kept, replace(options, features=None, n=None), [path], (), notes, picture)
 
 
-def _libraries(crops: Sequence[Crop], options: Options, path: Path) -> tuple[Library, Library]:
+def _named_pictures(
+    crops: Sequence[Crop], options: Options, path: Path
+) -> tuple[NamedPictures, NamedPictures]:
     """The whole pictures, for pixels, and the crops by their names, for features."""
     beside = path.parent / "images"
     folders = options.images or ((beside,) if beside.is_dir() and not options.blind else ())
     check_images = options.features is None and not options.blind
-    wholes = Library((crop.whole for crop in crops), path, None, folders, options.missing, check_images)
-    return wholes, Library((crop.name for crop in crops), path, options.features, None, options.missing)
+    wholes = NamedPictures((crop.whole for crop in crops), path, None, folders, options.missing, check_images)
+    return wholes, NamedPictures((crop.name for crop in crops), path, options.features, None, options.missing)
 
 
 def _box(item: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cacr.data.entries import Entry
-from cacr.data.library import Folders, Library, Missing
+from cacr.data.named_pictures import Folders, Missing, NamedPictures
 from cacr.data.pairs import Picture
 from cacr.regions import Regions
 
@@ -44,8 +44,8 @@ class CaptionedPictures:
             own.setdefault(image, []).extend(captions)
         if not own:
             raise ValueError(f"{self.source} is empty; expected pictures with captions")
-        self.library = Library(own, self.source, features, images, missing, check_images)
-        own = {name: own[name] for name in self.library.names}
+        self.named = NamedPictures(own, self.source, features, images, missing, check_images)
+        own = {name: own[name] for name in self.named.names}
         self.image_ids: Sequence[str] = list(own)
         self.captions: Sequence[str] = [caption for captions in own.values() for caption in captions]
         self.image_of_caption: Sequence[int] = [
@@ -56,11 +56,11 @@ class CaptionedPictures:
     @property
     def region_dim(self) -> int:
         """Numbers per region. Raises ValueError where there are no region features."""
-        return self.library.region_dim
+        return self.named.region_dim
 
     def picture(self, image: int) -> Picture:
         """The picture at an index."""
-        return self.library.picture(self.image_ids[image])
+        return self.named.picture(self.image_ids[image])
 
     def describes(self, caption: int, image: int) -> bool:
         """Whether the caption was written for the picture; the same sentence elsewhere counts too."""

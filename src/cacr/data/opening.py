@@ -13,7 +13,7 @@ from cacr.data.coco import is_coco, read_coco
 from cacr.data.entries import Entry, of_split, read_json
 from cacr.data.flickr30k import is_flickr30k, read_flickr30k
 from cacr.data.karpathy import is_karpathy, read_karpathy
-from cacr.data.library import Folders, Missing
+from cacr.data.named_pictures import Folders, Missing
 from cacr.data.table import read_datasets, read_lines, read_list, read_parquet, read_separated
 from cacr.data.uniter_text import read_uniter_text
 from cacr.regions import Regions

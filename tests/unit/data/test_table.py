@@ -51,9 +51,9 @@ def test_every_table_says_the_same(tmp_path, features, name):
     assert list(pairs.image_ids) == ["a.jpg", "b.jpg"]
     assert list(pairs.captions) == [row["caption"] for row in ROWS]
     assert list(pairs.image_of_caption) == [0, 0, 1]
-    assert list(open_captions(tmp_path / name, "dev", pairs.library.store).captions) == ["a cat"]
+    assert list(open_captions(tmp_path / name, "dev", pairs.named.store).captions) == ["a cat"]
     with pytest.raises(ValueError, match=r"splits are: dev \(1 picture\), train \(1 picture\)"):
-        open_captions(tmp_path / name, "test", pairs.library.store)
+        open_captions(tmp_path / name, "test", pairs.named.store)
 
 
 def test_a_cell_may_hold_a_list_of_captions(tmp_path, features):

@@ -21,7 +21,7 @@ Missing = Literal["refuse", "skip"]
 Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-class Library:
+class NamedPictures:
     """The pictures that a file of captions or a benchmark names. Opening reads names only.
 
     Args:
