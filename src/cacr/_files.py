@@ -15,10 +15,15 @@ from pathlib import Path
 
 
 def write_text_whole(path: Path, text: str) -> None:
+    """Write a file of text beside its place and rename it, over an older one if there is."""
+    write_bytes_whole(path, text.encode())
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place and rename it, over an older one if there is."""
     written = beside(path)
-    with written.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with written.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     written.replace(path)

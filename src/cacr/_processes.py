@@ -13,3 +13,8 @@ def world_size() -> int:
 def rank() -> int:
     """The number of this one, from 0; 0 writes."""
     return int(os.environ.get("RANK", "0"))
+
+
+def local_rank() -> int:
+    """The number of this one among those of its machine, from 0: which GPU is its."""
+    return int(os.environ.get("LOCAL_RANK", "0"))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from PIL import Image
 
 from cacr.benchmarks.statistics import Estimate, proportion
 from cacr.data import Scorer
 from cacr.data.named_pictures import Missing
+from cacr.regions import Regions
 
 Record = dict[str, Any]
 """One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""
@@ -49,6 +51,11 @@ class Options:
     def __post_init__(self) -> None:
         if self.n is not None and self.n < 1:
             raise ValueError(f"n is {self.n}; expected 1 example or more")
+
+    @property
+    def detect(self) -> Callable[[Image.Image], Regions] | None:
+        """Finds the regions of a picture; None without a detector."""
+        return None if self.detector is None else lambda image: self.detector.detect([image])[0]
 
     def given(self) -> list[str]:
         """Names of the options that differ from their defaults."""
@@ -146,8 +153,12 @@ class Benchmark:
 
     def measure(self, scorer: Scorer, options: Options | None = None) -> list[Record]:
         """Ask the model everything, in memory: one record per example."""
-        work = self.open(options or Options())
-        return work.records([work.ask(scorer, part) for part in range(work.parts)])
+        return ask_all(self.open(options or Options()), scorer)
+
+
+def ask_all(work: Work, scorer: Scorer) -> list[Record]:
+    """Ask a model everything of a work that is open, in memory: one record per example."""
+    return work.records([work.ask(scorer, part) for part in range(work.parts)])
 
 
 @dataclass(frozen=True)

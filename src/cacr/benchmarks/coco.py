@@ -49,19 +49,21 @@ class FoldsWork:
 
     def ask(self, scorer: Scorer, part: int) -> bytes:
         """The answers to a part of its fold."""
-        for fold in self._folds:
-            if part < fold.parts:
-                return fold.ask(scorer, part)
-            part -= fold.parts
-        raise ValueError(f"there are {self.parts} parts, numbered from 0")
+        fold, part = self._place(part)
+        return fold.ask(scorer, part)
 
     def whole(self, part: int, answer: bytes) -> bool:
         """Whether an answer on disk is all of a part of its fold."""
+        fold, part = self._place(part)
+        return fold.whole(part, answer)
+
+    def _place(self, part: int) -> tuple[RetrievalWork, int]:
+        """The fold of a part, and its number there."""
         for fold in self._folds:
             if part < fold.parts:
-                return fold.whole(part, answer)
+                return fold, part
             part -= fold.parts
-        return False
+        raise ValueError(f"there are {self.parts} parts, numbered from 0")
 
     def records(self, answers: Sequence[bytes]) -> list[Record]:
         """One record per query, fold by fold; captions are numbered through all folds."""

@@ -77,12 +77,12 @@ def open_eqben_mini(options: Options) -> ExamplesWork:
         notes.append(
             f"{len(wanted) - len(left)} of {len(wanted)} examples left out: their pictures are not there"
         )
-    detector = options.detector
+    detect = options.detect
 
     def picture(name: str) -> Picture:
         place = files[name]
         assert place is not None
-        regions = None if detector is None else (lambda: detector.detect([_read(place)])[0])
+        regions = None if detect is None else (lambda: detect(_read(place)))
         return Picture(name, regions, lambda: _read(place))
 
     return examples_work(left, options, [file], notes=notes, picture=picture)

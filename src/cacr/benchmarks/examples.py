@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Options, Record
 from cacr.benchmarks.records import check_record, strict_json
-from cacr.data import Answered, NamedPictures, Picture, Scorer
+from cacr.data import NamedPictures, Picture, Scorer
 
 PART = 64
 """Examples in a part: what a kill costs at most."""
-
 
 TEXT = {".json", ".jsonl", ".csv", ".tsv", ".txt"}
 """Endings of files that are hashed as text, whatever their line ends."""
@@ -144,7 +144,7 @@ def examples_work(
         examples: All examples that were asked for; ``options.n`` takes the first.
         options: Where pictures and features are.
         files: The annotation files, for the hash and for messages.
-        images: Where the benchmark's own pictures lie, if ``options`` names no folder.
+        images: Where the benchmark's own pictures may lie, if ``options`` names no folder.
         notes: What a reader of the numbers must know.
         picture: Pictures that come with the annotations, where they do: name -> picture.
 
@@ -168,18 +168,18 @@ def examples_work(
     if picture is None or options.features is not None:
         names = list(dict.fromkeys(name for one in chosen for name in one.pictures))
         source = files[0].parent if len(files) > 1 else files[0]
-        folders = () if options.blind else options.images or tuple(images)
-        detect = None if options.detector is None else lambda image: options.detector.detect([image])[0]
-        library = NamedPictures(
+        own = tuple(folder for folder in images if folder.is_dir())
+        folders = () if options.blind else options.images or own
+        named = NamedPictures(
             names,
             source,
             options.features,
             folders,
             options.missing,
             check_images=options.features is None,
-            detect=detect,
+            detect=options.detect,
         )
-        there = set(library.names)
+        there = set(named.names)
         left = [one for one in chosen if all(name in there for name in one.pictures)]
         if not left:
             raise FileNotFoundError(
@@ -190,7 +190,7 @@ def examples_work(
                 f"{len(chosen) - len(left)} of {len(chosen)} examples left out: their pictures are not there"
             )
         chosen = left
-        picture = library.picture
+        picture = named.picture
     return ExamplesWork(chosen, picture, hash_of(files), notes)
 
 
@@ -246,8 +246,6 @@ def find_files(
         FileNotFoundError: No such file.
         ValueError: No such part.
     """
-    from cacr._messages import unknown
-
     if split is not None and split not in names:
         raise ValueError(unknown(f"part of {name}", split, names))
     wanted = dict(names) if split is None else {split: names[split]}
@@ -282,18 +280,3 @@ def sentence(value: Any, where: str) -> str:
 def as_array(records: Sequence[Record]) -> np.ndarray:
     """``match`` of records of one shape: [example, caption, picture], float64."""
     return np.array([record["match"] for record in records], dtype=np.float64)
-
-
-__all__ = [
-    "Answered",
-    "Example",
-    "ExamplesWork",
-    "as_array",
-    "data_folder",
-    "examples_work",
-    "find_files",
-    "hash_of",
-    "hash_of_text",
-    "lost_parts",
-    "sentence",
-]

@@ -81,8 +81,7 @@ def open_karpathy(
     path = folder if folder.is_file() else find_files(folder, {name: file}, name, obtain, None)[name]
     beside = [path.parent / one for one in folders if (path.parent / one).is_dir() and not options.blind]
     pairs = open_captions(path, split, options.features, options.images or beside or None, options.missing)
-    if options.detector is not None:
-        pairs.named.detect = lambda image: options.detector.detect([image])[0]
+    pairs.named.detect = options.detect
     chosen = range(len(pairs.image_ids))[: options.n]
     notes = [] if split == SPLITS[0] else [f"of the part {split}, not {SPLITS[0]}"]
     if len(chosen) < len(pairs.image_ids):

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
-from cacr.benchmarks.examples import Answered, Example, ExamplesWork, as_array, data_folder, examples_work
+from cacr.benchmarks.examples import Example, ExamplesWork, as_array, data_folder, examples_work
 from cacr.benchmarks.shared_pictures import clusters_of_pictures
+from cacr.data import Answered
 from cacr.data.entries import read_json
 
 FILES = ("naturalbench.json", "naturalbench_test_set.json")
@@ -58,8 +59,7 @@ def open_naturalbench(options: Options) -> ExamplesWork:
         if options.split not in KINDS:
             raise ValueError(unknown("part of naturalbench", options.split, KINDS))
         examples = [one for one in examples if options.split in one.tags]
-    images = path.parent / "images"
-    return examples_work(examples, options, [path], [images] if images.is_dir() else ())
+    return examples_work(examples, options, [path], [path.parent / "images"])
 
 
 def read_groups(path: Path) -> list[Example]:

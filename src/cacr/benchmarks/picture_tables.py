@@ -133,12 +133,12 @@ class PictureTable:
             places: A picture's name -> its row and column.
             options: Whose detector, if any, finds the regions.
         """
-        detector = None if options is None else options.detector
+        detect = None if options is None else options.detect
 
         def picture(name: str) -> Picture:
             row, column = places[name]
             read = lambda: self.image(row, column)
-            regions = None if detector is None else (lambda: detector.detect([read()])[0])
+            regions = None if detect is None else (lambda: detect(read()))
             return Picture(name, regions, read)
 
         return picture

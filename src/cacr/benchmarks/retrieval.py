@@ -41,14 +41,17 @@ class RetrievalWork:
 
     def ask(self, scorer: Scorer, part: int) -> bytes:
         """Matches [picture, caption], little-endian float32."""
-        some = range(len(self.pairs.image_ids))[part * PICTURES : (part + 1) * PICTURES]
-        match = match_grid(scorer, self.pairs.captions, [self.pairs.picture(image) for image in some])
+        match = match_grid(
+            scorer, self.pairs.captions, [self.pairs.picture(image) for image in self._images(part)]
+        )
         return match.T.contiguous().numpy().astype("<f4").tobytes()
 
     def whole(self, part: int, answer: bytes) -> bool:
         """Whether an answer on disk has a match for every caption and picture of the part."""
-        some = range(len(self.pairs.image_ids))[part * PICTURES : (part + 1) * PICTURES]
-        return len(answer) == 4 * len(some) * len(self.pairs.captions)
+        return len(answer) == 4 * len(self._images(part)) * len(self.pairs.captions)
+
+    def _images(self, part: int) -> range:
+        return range(len(self.pairs.image_ids))[part * PICTURES : (part + 1) * PICTURES]
 
     def records(self, answers: Sequence[bytes]) -> list[Record]:
         """One record per query of both directions."""
@@ -93,8 +96,7 @@ def open_folder(options: Options) -> RetrievalWork:
     inner = options.data / "retrieval"
     data, images = inner if inner.is_dir() else options.data, options.images or None
     pairs = open_captions(data, options.split, options.features, images, options.missing)
-    if options.detector is not None:
-        pairs.named.detect = lambda image: options.detector.detect([image])[0]
+    pairs.named.detect = options.detect
     text = "\n".join(
         f"{pairs.image_ids[i]}\t{c}" for c, i in zip(pairs.captions, pairs.image_of_caption, strict=True)
     )

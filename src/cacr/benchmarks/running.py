@@ -14,7 +14,6 @@ that has no such method, all that is not empty is.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from cacr._files import beside, write_text_whole
+from cacr._files import write_bytes_whole, write_text_whole
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, Work
 from cacr.benchmarks.examples import hash_of_text
 from cacr.benchmarks.records import read_about, stores_of, strict_json, write_records
@@ -78,7 +77,7 @@ def answer(
     for done, part in enumerate(mine, start=1):
         file = folder / f"part-{part:05d}"
         if not file.is_file() or not _is_whole(work, part, file.read_bytes()):
-            _write_whole(file, work.ask(scorer, part))
+            write_bytes_whole(file, work.ask(scorer, part))
         report(done, len(mine))
 
 
@@ -164,15 +163,6 @@ def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def _is_whole(work: Work, part: int, answered: bytes) -> bool:
     whole = getattr(work, "whole", None)
     return bool(answered) if whole is None else whole(part, answered)
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    written = beside(file)
-    with written.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    written.replace(file)
 
 
 def _settings(benchmark: Benchmark, work: Work, scorer: dict[str, Any], options: Options) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def open_sugarcrepe(options: Options) -> ExamplesWork:
     found = find_files(folder, FILES, "sugarcrepe", OBTAIN, options.split)
     examples = [one for part, path in found.items() for one in read_part(path, part)]
     home = next(iter(found.values())).parent
-    images = [home / name for name in ("val2017", "images") if (home / name).is_dir()]
+    images = [home / "val2017", home / "images"]
     return examples_work(examples, options, found.values(), images, lost_parts(found, FILES, options.split))
 
 

@@ -55,7 +55,7 @@ def open_sugarcrepe_pp(options: Options) -> ExamplesWork:
         if broken:
             notes.append(f"without {', '.join(broken)}: their false caption is word for word a true one")
     home = next(iter(found.values())).parent
-    images = [home / name for name in ("val2017", "images") if (home / name).is_dir()]
+    images = [home / "val2017", home / "images"]
     return examples_work(examples, options, found.values(), images, notes)
 
 

@@ -57,7 +57,7 @@ def open_valse(options: Options) -> ExamplesWork:
     examples = [one for piece, path in found.items() for one in read_piece(path, piece)]
     images = next(iter(found.values())).parent / "images"
     notes = lost_parts(found, FILES, options.split)
-    return examples_work(examples, options, found.values(), [images] if images.is_dir() else (), notes)
+    return examples_work(examples, options, found.values(), [images], notes)
 
 
 def read_piece(path: Path, piece: str) -> list[Example]:

@@ -15,10 +15,12 @@ dataset_zoo/aro_datasets.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from PIL import Image
 
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import (
@@ -32,6 +34,7 @@ from cacr.benchmarks.examples import (
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
 from cacr.data import NamedPictures, Picture
 from cacr.data.entries import read_json
+from cacr.regions import Regions
 
 FILE = "visual_genome_relation.json"
 SOURCE = "dataset_zoo/aro_datasets.py of github.com/mertyg/vision-language-models-are-bows"
@@ -65,11 +68,11 @@ class Crop:
         path = PurePosixPath(self.whole)
         return str(path.with_name(f"{path.stem}[{','.join(f'{side:g}' for side in self.box)}]{path.suffix}"))
 
-    def of(self, whole: Picture, detector: Any = None) -> Picture:
-        """The crop of a picture that has pixels; ``detector`` finds its regions."""
+    def of(self, whole: Picture, detect: Callable[[Image.Image], Regions] | None = None) -> Picture:
+        """The crop of a picture that has pixels; ``detect`` finds its regions."""
         left, top, width, height = self.box
         read_image = lambda: whole.image.crop((left, top, left + width, top + height))
-        read_regions = None if detector is None else lambda: detector.detect([read_image()])[0]
+        read_regions = None if detect is None else lambda: detect(read_image())
         return Picture(self.name, read_regions, None if whole.read_image is None else read_image)
 
 
@@ -133,7 +136,7 @@ def pairs_work(
         )
 
     def picture(name: str) -> Picture:
-        found = crops[name].of(wholes.picture(crops[name].whole), options.detector)
+        found = crops[name].of(wholes.picture(crops[name].whole), options.detect)
         if options.features is None:
             return found
         return replace(found, read_regions=stored.picture(name).read_regions)

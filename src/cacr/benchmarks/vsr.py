@@ -66,8 +66,7 @@ def open_vsr(options: Options) -> ExamplesWork:
     path = find_files(folder, files, "vsr", OBTAIN, split)[split]
     homes = (path.parent, path.parent.parent)
     images = [home / name for home in homes for name in ("images", "train2017", "val2017")]
-    found = [image for image in images if image.is_dir()]
-    work = examples_work(read_split(path, split), options, [path], found)
+    work = examples_work(read_split(path, split), options, [path], images)
     seen = {(_half(one.cluster or one.pictures[0]), one.keeps["label"]) for one in work.examples}
     if len(seen) < 4:
         said = (

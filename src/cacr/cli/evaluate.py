@@ -117,9 +117,7 @@ def evaluate(
     }
     scorer = open_scorer(model, **{name: value for name, value in asked.items() if value is not None})
     options = options_of(chosen, given)
-    if (
-        getattr(scorer, "looks_at", "pixels") == "nothing"
-    ):  # then no picture is looked for, and none can be missing
+    if getattr(scorer, "looks_at", "pixels") == "nothing":  # no picture is looked for, so none can be missing
         options = {name: replace(one, blind=True, features=None, images=()) for name, one in options.items()}
     works = [b.open(options[b.name]) for b in chosen]  # a missing file is said before anything is asked
     for benchmark, work in zip(chosen, works, strict=True):
@@ -152,6 +150,7 @@ def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: 
 
     if (out / f"{benchmark.name}.jsonl").is_file():
         check_finished(benchmark, work, scorer, out, options)
+        records = read_records(out, [benchmark.name])[benchmark.name] if rank() == 0 else []
     else:
         with bar(visible=rank() == 0) as progress:
             task = progress.add_task(benchmark.name, total=None, note="")
@@ -177,11 +176,9 @@ def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: 
             import torch
 
             torch.distributed.barrier()
-        if rank() == 0:
-            finish(benchmark, work, scorer, out, options, environment())
+        records = finish(benchmark, work, scorer, out, options, environment()) if rank() == 0 else []
     if rank() != 0:
         return None
-    records = read_records(out, [benchmark.name])[benchmark.name]
     return print_evaluation(benchmark, records, read_about(out, benchmark.name), form)
 
 

@@ -54,7 +54,7 @@ def features(
         raise ValueError("give pictures, or one store of features with --convert; not both, and not neither")
     if convert is not None:
         return _convert(convert, out, dtype)
-    from cacr._processes import rank, world_size
+    from cacr._processes import local_rank, rank, world_size
     from cacr.regions.collecting import collect, find_pictures, finish
     from cacr.regions.detector import open_detector
 
@@ -66,7 +66,7 @@ def features(
         # workers end hours apart, and one that waits is not lost
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
     model = open_detector(detector, detector_config, min_regions, max_regions)
-    model.to(device or (f"cuda:{_local()}" if torch.cuda.is_available() else "cpu"))
+    model.to(device or (f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu"))
     share = len(range(worker, len(pictures), workers))
     with bar(visible=worker == 0) as progress:
         task = progress.add_task("pictures", total=share, note="")
@@ -101,12 +101,6 @@ def _convert(source: Path, out: Path, dtype: Any) -> int:
         write_features(out, store, dtype=dtype, progress=lambda done: progress.update(task, completed=done))
     console.print(f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}.")
     return 0
-
-
-def _local() -> str:
-    import os
-
-    return os.environ.get("LOCAL_RANK", "0")
 
 
 def _say(done: Any, out: Path) -> None:

@@ -248,7 +248,7 @@ def _end_with_parent() -> None:
 
 def _run_job(job: Job) -> None:
     from cacr.benchmarks import BENCHMARKS
-    from cacr.benchmarks.benchmark import Options
+    from cacr.benchmarks.benchmark import Options, ask_all
     from cacr.benchmarks.records import write_records
     from cacr.demo.start import open_scorer
     from cacr.training.folder import environment
@@ -273,6 +273,9 @@ def _run_job(job: Job) -> None:
     for name, n in zip(MEASURED, (job.examples, job.gallery), strict=True):
         if not (job.folder / "records" / f"{name}.jsonl").is_file():
             benchmark, options = BENCHMARKS[name], Options(n=n, seed=job.album)
-            records, version = benchmark.measure(scorer, options), benchmark.open(options).version
-            write_records(job.folder / "records", benchmark, records, scorer, environment(), options, version)
+            work = benchmark.open(options)
+            records = ask_all(work, scorer)
+            write_records(
+                job.folder / "records", benchmark, records, scorer, environment(), options, work.version
+            )
     _messages.put((job, job.steps, job.steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -65,21 +65,8 @@ class RegionProcessor(ProcessorMixin):
 
     def encode_regions(self, regions: Sequence[Regions]) -> dict[str, Tensor]:
         """``region_features``, ``region_positions`` and ``region_mask``, padded to the most regions."""
-        widths = {r.features.shape[1] for r in regions}
-        if len(widths) != 1:
-            raise ValueError(
-                f"regions have features of {sorted(widths)} numbers; expected one width for all pictures"
-            )
         kept = regions if self.max_regions is None else [r.first(self.max_regions) for r in regions]
-        most = max(len(r) for r in kept)
-        features = torch.zeros(len(kept), most, widths.pop())
-        positions = torch.zeros(len(kept), most, self.box_numbers)
-        mask = torch.zeros(len(kept), most, dtype=torch.long)
-        for i, r in enumerate(kept):
-            features[i, : len(r)] = r.features
-            positions[i, : len(r)] = self.positions(r)
-            mask[i, : len(r)] = 1
-        return {"region_features": features, "region_positions": positions, "region_mask": mask}
+        return padded_regions(kept, self.box_numbers, self.positions)
 
     def join(self, text: dict[str, Tensor], pictures: dict[str, Tensor]) -> dict[str, Tensor]:
         """The model's inputs of pairs, from rows of `encode_text` and of `encode_regions`; on any device."""
@@ -112,6 +99,35 @@ class RegionProcessor(ProcessorMixin):
     def positions(self, regions: Regions) -> Tensor:
         """The numbers of each box, [region, box_numbers]."""
         raise NotImplementedError
+
+
+def padded_regions(
+    regions: Sequence[Regions], numbers: int, positions: Callable[[Regions], Tensor]
+) -> dict[str, Tensor]:
+    """``region_features``, ``region_positions`` and ``region_mask``, padded to the most regions.
+
+    Args:
+        regions: Of each picture.
+        numbers: How many numbers ``positions`` gives of each region.
+        positions: What a model reads of the boxes of a picture: [region, numbers].
+
+    Raises:
+        ValueError: Regions of different widths.
+    """
+    widths = {r.features.shape[1] for r in regions}
+    if len(widths) != 1:
+        raise ValueError(
+            f"regions have features of {sorted(widths)} numbers; expected one width for all pictures"
+        )
+    most = max(len(r) for r in regions)
+    features = torch.zeros(len(regions), most, widths.pop())
+    boxes = torch.zeros(len(regions), most, numbers)
+    mask = torch.zeros(len(regions), most, dtype=torch.long)
+    for i, r in enumerate(regions):
+        features[i, : len(r)] = r.features
+        boxes[i, : len(r)] = positions(r)
+        mask[i, : len(r)] = 1
+    return {"region_features": features, "region_positions": boxes, "region_mask": mask}
 
 
 def extents(boxes01: Tensor, extents01: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,13 @@ EncodedScorer.score_pairs: encode both sides once; pairs sorted by length, in ba
 from __future__ import annotations
 
 import json
+import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -19,6 +21,7 @@ from transformers import PreTrainedModel
 from cacr.data.pairs import Picture
 from cacr.scorers.placing import hash_weights, without_paths
 
+logger = logging.getLogger(__name__)
 Encoded = dict[str, Tensor]
 """Rows of what a model reads, one per caption or picture, padded at the end."""
 MEMORY = 1 / 16
@@ -58,42 +61,28 @@ class UniqueScorer(ABC):
             )
         if not captions:
             return torch.empty(0)
-        (unique_captions, row_of), (unique_pictures, column_of) = (
-            _unique_captions(captions),
-            _unique(pictures),
-        )
-        pairs, place = (row_of * len(unique_pictures) + column_of).unique(return_inverse=True)
-        rows, columns = pairs // len(unique_pictures), pairs % len(unique_pictures)
-        match = self.score_pairs(unique_captions, unique_pictures, rows, columns).float().cpu()
-        self._check(match, unique_captions, unique_pictures, rows, columns)
-        return match[place]
+        (captions, row_of), (pictures, column_of) = _unique_captions(captions), _unique(pictures)
+        pairs, place = (row_of * len(pictures) + column_of).unique(return_inverse=True)
+        return self._scored(captions, pictures, pairs // len(pictures), pairs % len(pictures))[place]
 
     @torch.inference_mode()
     def grid(self, captions: Sequence[str], pictures: Sequence[Picture]) -> Tensor:
         """The match of every caption with every picture: [caption, picture], float32, on the CPU."""
         if not captions or not pictures:
             return torch.empty(len(captions), len(pictures))
-        (unique_captions, row_of), (unique_pictures, column_of) = (
-            _unique_captions(captions),
-            _unique(pictures),
-        )
-        shape = len(unique_captions), len(unique_pictures)
-        rows, columns = (
-            index.flatten() for index in torch.meshgrid(*map(torch.arange, shape), indexing="ij")
-        )
-        match = self.score_pairs(unique_captions, unique_pictures, rows, columns).float().cpu()
-        self._check(match, unique_captions, unique_pictures, rows, columns)
-        return match.view(shape)[row_of][:, column_of]
+        (captions, row_of), (pictures, column_of) = _unique_captions(captions), _unique(pictures)
+        pairs = torch.arange(len(captions) * len(pictures))
+        match = self._scored(captions, pictures, pairs // len(pictures), pairs % len(pictures))
+        return match.view(len(captions), len(pictures))[row_of][:, column_of]
 
-    def _check(
-        self,
-        match: Tensor,
-        captions: Sequence[str],
-        pictures: Sequence[Picture],
-        rows: Tensor,
-        columns: Tensor,
-    ) -> None:
-        """Raises ValueError for a match that is no number: a benchmark would count it as wrong, and not say why."""
+    def _scored(
+        self, captions: Sequence[str], pictures: Sequence[Picture], rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        """`score_pairs` in float32 on the CPU.
+
+        Raises ValueError for a match that is no number: a benchmark would count it as wrong, and not say why.
+        """
+        match = self.score_pairs(captions, pictures, rows, columns).float().cpu()
         broken = match.isnan().nonzero()[:, 0]
         if len(broken):
             first = int(broken[0])
@@ -102,24 +91,25 @@ class UniqueScorer(ABC):
                 f"{captions[int(rows[first])]!r} with the picture {pictures[int(columns[first])].image_id}; use "
                 "float32 or bfloat16, and check the model's weights"
             )
+        return match
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What another person needs to score the same way."""
 
 
+def _key(caption: str) -> tuple[str, str | None]:
+    """What tells captions apart: a question with its answer is not an equal sentence."""
+    return str(caption), getattr(caption, "question", None)
+
+
 def _unique_captions(captions: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Unique captions, and the place of each among them; a question and its answer are told from an equal sentence."""
-    places: dict[tuple[str, str | None], int] = {}
-    unique: list[str] = []
-    index = []
+    """Unique captions, and the place of each among them."""
+    unique: dict[tuple[str, str | None], str] = {}
     for caption in captions:
-        key = (str(caption), getattr(caption, "question", None))
-        if key not in places:
-            places[key] = len(unique)
-            unique.append(caption)
-        index.append(places[key])
-    return unique, torch.tensor(index)
+        unique.setdefault(_key(caption), caption)
+    place = {key: place for place, key in enumerate(unique)}
+    return list(unique.values()), torch.tensor([place[_key(caption)] for caption in captions])
 
 
 def _unique(pictures: Sequence[Picture]) -> tuple[list[Picture], Tensor]:
@@ -138,7 +128,7 @@ class Latest:
 
     def of(self, captions: Sequence[str], make: Callable[[Sequence[str]], Any]) -> Any:
         """What ``make`` gave for these captions, made again if they are others than last time."""
-        key = tuple((str(caption), getattr(caption, "question", None)) for caption in captions)
+        key = tuple(map(_key, captions))
         if self._made is None or key != self._key:
             self._key, self._made = key, make(captions)
         return self._made
@@ -161,6 +151,27 @@ class ModelScorer(UniqueScorer):
         self.model, self.name = model.eval(), name or model.config.model_type
         self.memory = memory or DEVICE_MEMORY.get(model.device.type, MEMORY)
         self._hashed: tuple[int, str] | None = None
+        self._said_cut = False
+
+    def ready(self, inputs: Mapping[str, Tensor]) -> Encoded:
+        """On the model's device, and numbers with a point in its precision."""
+        return {
+            name: value.to(self.model.device, self.model.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
+
+    def say_cut(self, cut: Sequence[str], captions: int, tokens: int) -> None:
+        """Warn, once, that captions are longer than the model reads."""
+        if cut and not self._said_cut:
+            self._said_cut = True
+            logger.warning(
+                "%s reads %d tokens: %d of %d captions are longer and cut (first: %r)",
+                self.name,
+                tokens,
+                len(cut),
+                captions,
+                cut[0],
+            )
 
     def _weights_hash(self) -> str:
         """Of all weights, computed again when one was changed in place."""
@@ -263,20 +274,14 @@ class EncodedScorer(ModelScorer):
 
     def _batches(self, text: Tensor, seen: Tensor) -> Iterator[Tensor]:
         """Indices of pairs, sorted by length, as many at a time as the memory holds."""
-        order = torch.from_numpy(_sorted(seen.numpy(), text.numpy()))
-        start = 0
+        # the longest captions first, so that memory is short at once or never; among these the most regions
+        order = torch.from_numpy(np.lexsort((-seen.numpy(), -text.numpy())))
+        start, most = 0, int(seen.max())
         while start < len(order):
-            each = self.pair_bytes(int(text[order[start]]), int(seen.max()))
+            each = self.pair_bytes(int(text[order[start]]), most)
             count = max(1, int(self.memory * 2**30 / each))
             yield order[start : start + count]
             start += count
-
-
-def _sorted(seen: Any, text: Any) -> Any:
-    """Longest captions first, so that memory is short at once or never; most regions first among these."""
-    import numpy as np
-
-    return np.lexsort((-seen, -text))
 
 
 def _lengths(rows: Encoded, mask: str) -> Tensor:

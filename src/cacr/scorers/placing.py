@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+
+from cacr._processes import local_rank
 
 HASHED = 2**24
 """Numbers of a tensor that are hashed at a time."""
@@ -42,8 +43,7 @@ def device_of(device: str | torch.device | None = None) -> torch.device:
         ValueError: No such device here.
     """
     if device is None:
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
     try:
         found = torch.device(device)
         torch.empty(0, device=found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class RegionScorer(EncodedScorer):
 
     def encode_captions(self, captions: Sequence[str]) -> Encoded:
         """Token ids, padded."""
-        return self._ready(self.processor.encode_text(captions))
+        return self.ready(self.processor.encode_text(captions))
 
     def encode_pictures(self, pictures: Sequence[Picture]) -> Encoded:
         """Features, positions and mask of the regions, padded; tags where the model reads these.
@@ -64,7 +64,7 @@ class RegionScorer(EncodedScorer):
                 f"picture {pictures[0].image_id} has features of {width} numbers per region; the model "
                 f"{self.name} was made for {wanted}. Use features of its own detector"
             )
-        return self._ready(self.processor.encode_regions(regions))
+        return self.ready(self.processor.encode_regions(regions))
 
     def forward(self, text: Encoded, seen: Encoded) -> Tensor:
         """The ranking logit of each pair."""
@@ -79,7 +79,7 @@ class RegionScorer(EncodedScorer):
         Raises:
             ValueError: A caption without a word, or a layer that the model does not have.
         """
-        inputs = self._ready(self.processor(captions, [picture.regions for picture in pictures]))
+        inputs = self.ready(self.processor(captions, [picture.regions for picture in pictures]))
         text = self.processor.text_mask(
             inputs["input_ids"], inputs["attention_mask"], token_type_ids=inputs.get("token_type_ids")
         )
@@ -91,14 +91,6 @@ class RegionScorer(EncodedScorer):
             for ids, mask in zip(inputs["input_ids"], text, strict=True)
         ]
         return blocks, tokens
-
-    def _ready(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """On the model's device, and features in its precision."""
-        model = self.model
-        return {
-            name: value.to(model.device, model.dtype if value.is_floating_point() else None)
-            for name, value in inputs.items()
-        }
 
     def describe(self) -> dict[str, Any]:
         """The model's class, sizes and head."""

@@ -10,7 +10,6 @@ of the match is the probability of a true pair); Tschannen et al. 2025, arXiv:25
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,8 +24,6 @@ from cacr.data.pairs import Picture
 from cacr.scorers.contrastive.loading import FAMILIES, load_dual_encoder
 from cacr.scorers.encoded import Encoded, EncodedScorer, Latest
 from cacr.scorers.placing import settle
-
-logger = logging.getLogger(__name__)
 
 PADDED_TO_THE_END = ("siglip", "siglip2", "align")
 """Trained with every caption padded to the longest that the model reads; other padding gives other matches."""
@@ -65,7 +62,6 @@ class DualEncoderScorer(EncodedScorer):
         self.max_text_length = _max_text_length(model.config, processor)
         self.padding: bool | str = "max_length" if kind in PADDED_TO_THE_END else True
         self._embedded = Latest()
-        self._said_cut = False
 
     @classmethod
     def from_pretrained(
@@ -88,7 +84,7 @@ class DualEncoderScorer(EncodedScorer):
 
     def encode_captions(self, captions: Sequence[str]) -> Encoded:
         """What the processor makes of captions; those longer than the model reads are cut, as its tokenizer does."""
-        return self._ready(
+        return self.ready(
             self.processor(
                 text=[str(caption) for caption in captions],
                 padding=self.padding,
@@ -100,9 +96,7 @@ class DualEncoderScorer(EncodedScorer):
 
     def encode_pictures(self, pictures: Sequence[Picture]) -> Encoded:
         """What the processor makes of pictures. Raises ValueError for a picture without pixels."""
-        return self._ready(
-            self.processor(images=[picture.image for picture in pictures], return_tensors="pt")
-        )
+        return self.ready(self.processor(images=[picture.image for picture in pictures], return_tensors="pt"))
 
     def forward(self, text: Encoded, seen: Encoded) -> Tensor:
         """The match of row i of both: [pair]."""
@@ -201,28 +195,12 @@ class DualEncoderScorer(EncodedScorer):
         out = (model.get_text_features if side == "text" else model.get_image_features)(**inputs)
         return torch.nn.functional.normalize(out.pooler_output.float(), dim=-1)
 
-    def _ready(self, inputs: Any) -> Encoded:
-        """On the model's device, and pixels in its precision."""
-        return {
-            name: value.to(self.model.device, self.model.dtype if value.is_floating_point() else None)
-            for name, value in inputs.items()
-        }
-
     def _token_counts(self, captions: Sequence[str]) -> Tensor:
         """Tokens of each caption as the model reads it; says once, how many are cut."""
         ids = self.processor.tokenizer([str(caption) for caption in captions], verbose=False)["input_ids"]
         lengths = torch.tensor([len(one) for one in ids])
-        cut = (lengths > self.max_text_length).nonzero()[:, 0]
-        if len(cut) and not self._said_cut:
-            self._said_cut = True
-            logger.warning(
-                "%s reads %d tokens: %d of %d captions are longer and cut (first: %r)",
-                self.name,
-                self.max_text_length,
-                len(cut),
-                len(captions),
-                captions[int(cut[0])],
-            )
+        cut = [captions[i] for i in (lengths > self.max_text_length).nonzero()[:, 0].tolist()]
+        self.say_cut(cut, len(captions), self.max_text_length)
         longest = self.max_text_length
         return lengths.clamp(max=longest) if self.padding is True else torch.full_like(lengths, longest)
 

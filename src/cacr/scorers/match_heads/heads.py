@@ -6,7 +6,6 @@ A checkpoint without the head is refused: transformers would draw its weights at
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ from transformers import PreTrainedModel
 
 from cacr._messages import unknown
 from cacr.data.pairs import Picture
+from cacr.models.processing import padded_regions
 from cacr.scorers.encoded import Encoded, EncodedScorer
 from cacr.scorers.loading import load_beside, load_weights
 from cacr.scorers.placing import settle
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,6 @@ class MatchHeadScorer(EncodedScorer):
                 "expected the model's own, saved beside it"
             )
         self.processor, self.threshold = processor, self.head.threshold
-        self._said_cut = False
 
     @classmethod
     def from_pretrained(
@@ -156,16 +153,7 @@ class MatchHeadScorer(EncodedScorer):
             "input_ids"
         ]  # verbose: it would say that they are too long
         cut = [caption for caption, ids in zip(full, whole, strict=True) if len(ids) > self.max_text_length]
-        if cut:
-            self._said_cut = True
-            logger.warning(
-                "%s reads %d tokens: %d of %d captions are longer and cut (first: %r)",
-                self.name,
-                self.max_text_length,
-                len(cut),
-                len(captions),
-                cut[0],
-            )
+        self.say_cut(cut, len(captions), self.max_text_length)
 
     def few(self, count: int, each: float) -> Iterator[slice]:
         """As many rows at a time as the memory holds, of so many bytes each."""
@@ -204,15 +192,7 @@ class RegionHeadScorer(MatchHeadScorer):
                     f"picture {picture.image_id} has features of {r.features.shape[1]} numbers per region; the model "
                     f"{self.name} was made for {self.region_dim}. Use features of its own detector"
                 )
-        most = max(len(r) for r in regions)
-        dtype = self.model.dtype
-        features = torch.zeros(len(regions), most, regions[0].features.shape[1], dtype=dtype)
-        positions = torch.zeros(len(regions), most, 4, dtype=dtype)
-        mask = torch.zeros(len(regions), most, dtype=torch.long)
-        for i, r in enumerate(regions):
-            features[i, : len(r)], positions[i, : len(r)], mask[i, : len(r)] = r.features, r.boxes01, 1
-        padded = {"region_features": features, "region_positions": positions, "region_mask": mask}
-        return {name: values.to(self.model.device) for name, values in padded.items()}
+        return self.ready(padded_regions(regions, 4, lambda r: r.boxes01))
 
     def describe(self) -> dict[str, Any]:
         """The model, its score, and the width of the features that it reads."""
