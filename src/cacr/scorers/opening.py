@@ -93,15 +93,14 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
 
 
 def _takes(family: Any) -> set[str]:
-    """The options of a family's ``from_pretrained``: its own, and those that it hands on to its classes."""
-    functions = [
-        family.from_pretrained,
-        *(one.__init__ for one in family.__mro__ if one.__module__.startswith("cacr.")),
-    ]
-    return {name for function in functions for name in inspect.signature(function).parameters} - {
-        "self",
-        "model",
-    }
+    """The options of a family's ``from_pretrained``: its own, and where it hands others on, those of its classes."""
+    own = inspect.signature(family.from_pretrained).parameters
+    named = {name for name, one in own.items() if one.kind is not one.VAR_KEYWORD} - {"folder"}
+    if len(named) + 1 < len(own):
+        classes = [one for one in family.__mro__ if one.__module__.startswith("cacr.")]
+        handed_on = {name for one in classes for name in inspect.signature(one.__init__).parameters}
+        named |= handed_on - {"self", "model", "processor", "tokenizer", "kwargs"}  # read from the checkpoint
+    return named
 
 
 def scores_of(model: str) -> Scores:

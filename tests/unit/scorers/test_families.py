@@ -84,8 +84,9 @@ def test_options_of_a_family_reach_it_and_others_are_named(tmp_path):
     WRITING["llava"].processor().save_pretrained(tmp_path)
     scorer = open_scorer(str(tmp_path), normalize=True, answer="yes", other="no", device="cpu")
     assert scorer.threshold == 0.0 and "log P('yes')" in scorer.describe()["score"]
-    with pytest.raises(ValueError, match="quick_gelu means nothing for"):
-        open_scorer(str(tmp_path), quick_gelu=True)
+    for strange in ("quick_gelu", "tokenizer", "processor", "folder", "kwargs"):
+        with pytest.raises(ValueError, match=f"{strange} means nothing for"):
+            open_scorer(str(tmp_path), **{strange: "x"})
 
 
 def test_a_benchmark_runs_from_the_command_line(tmp_path):
