@@ -186,7 +186,7 @@ def images_beside(file: Path, names: Iterable[str], options: Options) -> list[Pa
     Raises:
         FileNotFoundError: There is a ``.zip`` of that name in place of the folder, and no other source of pictures.
     """
-    names = list(names)
+    names = [] if options.blind else list(names)
     folders = [file.parent / name for name in names if (file.parent / name).is_dir()]
     packed = [file.parent / f"{name}.zip" for name in names if (file.parent / f"{name}.zip").is_file()]
     if packed and not folders and not options.images and options.features is None:

@@ -171,6 +171,7 @@ def test_a_packed_folder_of_pictures_is_named(tmp_path):
     (tmp_path / "images.zip").touch()
     with pytest.raises(FileNotFoundError, match="images.zip is not unpacked"):
         images_beside(file, ["images"], Options())
+    assert images_beside(file, ["images"], Options(blind=True)) == []
     assert images_beside(file, ["images"], Options(images=(tmp_path,))) == []
     (tmp_path / "images").mkdir()
     assert images_beside(file, ["images"], Options()) == [tmp_path / "images"]
