@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cacr.attention.attended import Attended
 from cacr.attention.blocks import AttentionBlocks
 from cacr.attention.precision import full_precision
 
@@ -21,6 +22,7 @@ _HOMES = {
 }
 __all__ = [
     "LAYOUTS",
+    "Attended",
     "AttentionBlocks",
     "AttentionWatch",
     "Layout",
