@@ -7,10 +7,12 @@ Paper: Pandey et al., ACL 2023, arXiv:2212.10549, equations 3-6.  Where the auth
 text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import torch
 from einops import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -33,12 +35,16 @@ class Reading:
     """"softmax" over both matrices, or divide each row by its sum (the blocks must hold probabilities)."""
     rows: str = "mean"
     """"mean" or "sum" over the rows of an example. Examples are always averaged."""
+    sharpen: float = 1.0
+    """1: the cross-modal attention as it is. Else it is `sharpened` before it projects; its rows then sum to 1."""
 
     def __post_init__(self) -> None:
         if self.normalize not in NORMALIZE:
             raise ValueError(unknown("normalize", self.normalize, NORMALIZE))
         if self.rows not in ROWS:
             raise ValueError(unknown("rows", self.rows, ROWS))
+        if not (self.sharpen > 0 and math.isfinite(self.sharpen)):
+            raise ValueError(f"sharpen is {self.sharpen}; expected an exponent above 0, 1 for none")
 
 
 READINGS = {"release": Reading(), "paper": Reading(detach_cross=False, rows="sum")}
@@ -56,6 +62,23 @@ def project(
         tensor([[0.6000, 0.4000], [0.1000, 0.9000]])
     """
     return einsum(cross, other, cross, "... i k, ... k l, ... j l -> ... i j")
+
+
+def sharpened(cross: Float[Tensor, "*batch own other"], exponent: float) -> Tensor:
+    """Each row's probabilities to a power, summing to 1 again; what is 0 (padding) stays 0.
+
+    Towards infinity a row becomes 1 at its largest entry and 0 elsewhere: the argmax of IAIS. Below 1 it is flattened.
+
+    Example:
+        >>> import torch
+        >>> sharpened(torch.tensor([[0.3, 0.1, 0.0]]), 2.0)
+        tensor([[0.9000, 0.1000, 0.0000]])
+    """
+    zero = cross == 0
+    logs = cross.clamp_min(torch.finfo(cross.dtype).tiny).log()  # powers of small numbers would underflow
+    logs = logs - logs.amax(-1, keepdim=True).detach()
+    shares = (exponent * logs).masked_fill(zero, torch.finfo(cross.dtype).min).softmax(-1)
+    return shares.masked_fill(zero, 0.0)
 
 
 def congruence(
@@ -88,7 +111,8 @@ def congruence(
 
     Source: equations 3-5; github.com/KhoomeiK/CACR for the reading "release".
     """
-    projected = project(other, cross.detach() if reading.detach_cross else cross)
+    cross = cross.detach() if reading.detach_cross else cross
+    projected = project(other, cross if reading.sharpen == 1 else sharpened(cross, reading.sharpen))
     if reading.normalize == "rows":
         if support is not None:
             own, projected = own.masked_fill(~support, 0.0), projected.masked_fill(~support, 0.0)
@@ -106,11 +130,11 @@ def cacr_loss(
     Args:
         blocks: Attention of matched pairs. In the space "probabilities" with the mean over heads for the reading
             "release"; in the space "scores" with each head for the reading "paper". ``normalize="rows"`` needs
-            probabilities.
+            probabilities, and so does ``sharpen``.
         direction: "language" (S_LL against S_LV S_VV S_LVᵀ), "vision" (its mirror) or "both" (their sum).
             The release uses one per group: vision for image-anchored, language for text-anchored groups.
         variant: "release" (the authors' code, the default) or "paper" (to the letter).
-        choices: ``detach_cross``, ``normalize`` or ``rows`` to change one choice of the variant by itself;
+        choices: ``detach_cross``, ``normalize``, ``rows`` or ``sharpen`` to change one choice of the variant by itself;
             None keeps the variant's own. See `Reading`.
 
     Returns:
@@ -134,6 +158,8 @@ def cacr_loss(
     reading = replace(READINGS[variant], **{k: v for k, v in choices.items() if v is not None})
     if reading.normalize == "rows":
         needs_probabilities(blocks, 'normalize="rows"')
+    if reading.sharpen != 1:
+        needs_probabilities(blocks, f"sharpen={reading.sharpen}")
     return over_directions(blocks, direction, partial(congruence, reading=reading))
 
 

@@ -16,7 +16,8 @@ def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Ten
     """Symmetric KL, in nats, between attention within a modality and the uniform one, averaged over examples.
 
     Args:
-        blocks: Attention of matched pairs in the space "probabilities".
+        blocks: Attention of matched pairs in the space "probabilities": the mean over heads, or each head (their
+            losses are averaged): the control has the heads of the loss that it controls.
         direction: "language" (S_LL), "vision" (S_VV) or "both" (their sum).
 
     Raises:

@@ -35,12 +35,17 @@ LOSSES: dict[str, AttentionLoss | None] = {
     "iais-distributed": AttentionLoss(partial(iais_loss, kind="distributed")),
     "cacr": AttentionLoss(cacr_loss),
     "cacr-rows": AttentionLoss(partial(cacr_loss, normalize="rows")),
+    "cacr-rows-heads": AttentionLoss(partial(cacr_loss, normalize="rows"), heads="each"),
+    "cacr-sharp": AttentionLoss(partial(cacr_loss, normalize="rows", sharpen=4.0)),
     "cacr-paper": AttentionLoss(
         partial(cacr_loss, variant="paper"), space="scores", heads="each", special_tokens=True
     ),
     "flat": AttentionLoss(flatness_loss),
+    "flat-heads": AttentionLoss(flatness_loss, heads="each"),
 }
-"""Name -> loss. "none": no regularizer; "flat": the control that knows nothing of the other modality."""
+"""Name -> loss. "none": no regularizer; "flat": the control that knows nothing of the other modality.
+
+"-heads": each head by itself, where the others compare the mean over heads."""
 
 
 def attention_loss(name: str) -> AttentionLoss | None:

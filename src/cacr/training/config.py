@@ -38,7 +38,8 @@ class TrainConfig:
     model: str = "scenes-start"
     """Starting model: "scenes-start" (shipped), "new" (random), or a folder made by `cacr convert`."""
     loss: str = "cacr"
-    """Attention loss: none, cacr, cacr-rows, cacr-paper, iais-singular, iais-distributed or flat."""
+    """Attention loss: none, cacr, cacr-rows, cacr-rows-heads, cacr-sharp, cacr-paper, iais-singular, iais-distributed,
+    flat or flat-heads."""
     weight: float = 1.0
     """Factor of the attention loss at the end of its schedule. The release's own is 4 (docs/paper_notes.md)."""
     schedule: str = "exp"

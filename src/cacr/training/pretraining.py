@@ -6,6 +6,8 @@ are stated the wrong way round, as web captions are loose with them. So the mode
 asks it how things stand to each other. It ends where the models of the paper are: it retrieves nearly all pictures
 and takes relation swaps for the same sentence.
 
+`PretrainConfig.mask_relations` masks the words of relations as well, for a start that was asked.
+
 The shipped checkpoint: ``OMP_NUM_THREADS=1 cacr pretrain --out OUT``, about four minutes.
 """
 
@@ -48,6 +50,8 @@ class PretrainConfig:
     """Chance that a relation in a caption to match is turned into its opposite; at 0.5 relations would tell nothing."""
     lr: float = 1e-3
     """Peak learning rate; 200 steps of warm-up, then linear to 0."""
+    mask_relations: bool = False
+    """Also mask words of relations, so that the start is asked how things stand to each other."""
     seed: int = 0
     """Of the weights, the order and the masks."""
 
@@ -146,7 +150,9 @@ class _Draw:
         tells_place = (ids == WORDS.index("at")).any(1, keepdim=True)
         chance = torch.where(torch.isin(ids, self.place_ids) & tells_place, 0.7, 0.15)
         hidden = torch.rand(ids.shape, generator=self.generator) < chance
-        hidden &= (ids >= len(SPECIAL)) & (tells_place | ~torch.isin(ids, self.relation_ids))
+        hidden &= ids >= len(SPECIAL)
+        if not self.config.mask_relations:
+            hidden &= tells_place | ~torch.isin(ids, self.relation_ids)
         return some, torch.where(hidden, WORDS.index("[MASK]"), ids), torch.where(hidden, ids, -100)
 
     def matching(self, caption_anchored: bool) -> tuple[Tensor, Tensor]:

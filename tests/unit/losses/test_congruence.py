@@ -35,7 +35,9 @@ def test_is_zero_when_the_modalities_are_congruent(blocks):
     assert cacr_loss(blocks, "language") > 1e-4
 
 
-@pytest.mark.parametrize("loss", ["cacr", "cacr-rows", "iais-singular", "iais-distributed", "flat"])
+@pytest.mark.parametrize(
+    "loss", ["cacr", "cacr-rows", "cacr-sharp", "iais-singular", "iais-distributed", "flat"]
+)
 def test_ignores_the_order_of_regions(blocks, loss):
     order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
     shuffled = replace(
@@ -48,7 +50,9 @@ def test_ignores_the_order_of_regions(blocks, loss):
     assert_close(attention_loss(loss)(shuffled), attention_loss(loss)(blocks))
 
 
-@pytest.mark.parametrize("loss", ["cacr", "cacr-rows", "iais-singular", "iais-distributed", "flat"])
+@pytest.mark.parametrize(
+    "loss", ["cacr", "cacr-rows", "cacr-sharp", "iais-singular", "iais-distributed", "flat"]
+)
 def test_ignores_padding(blocks, loss):
     def pad(x, *sides):
         return torch.nn.functional.pad(x, sides)
@@ -64,7 +68,9 @@ def test_ignores_padding(blocks, loss):
     assert_close(attention_loss(loss)(padded), attention_loss(loss)(blocks))
 
 
-@pytest.mark.parametrize("loss", ["cacr", "cacr-rows", "iais-singular", "iais-distributed", "flat"])
+@pytest.mark.parametrize(
+    "loss", ["cacr", "cacr-rows", "cacr-sharp", "iais-singular", "iais-distributed", "flat"]
+)
 def test_gradients_on_padded_examples_are_finite(loss):
     query, key, text, region = random_query_key(dtype=torch.float32)
     query.requires_grad_()
@@ -79,6 +85,8 @@ def test_gradients_on_padded_examples_are_finite(loss):
         (cacr_loss, False),
         (lambda b: cacr_loss(b, detach_cross=False), True),
         (lambda b: cacr_loss(b, normalize="rows", detach_cross=False), True),
+        (lambda b: cacr_loss(b, normalize="rows", sharpen=3.0, detach_cross=False), True),
+        (lambda b: cacr_loss(b, sharpen=0.5, detach_cross=False), True),
         (iais_loss, False),
         (lambda b: iais_loss(b, kind="distributed"), True),
         (flatness_loss, False),
@@ -135,6 +143,9 @@ def test_a_causal_model_has_the_language_direction_only(blocks):
         ({"variant": "released"}, "unknown variant 'released'. Did you mean 'release'"),
         ({"normalize": "row"}, "unknown normalize 'row'. Did you mean 'rows'"),
         ({"rows": "average"}, "unknown rows 'average'. Known: mean, sum"),
+        ({"sharpen": 0.0}, "sharpen is 0.0; expected an exponent above 0"),
+        ({"sharpen": float("nan")}, "sharpen is nan; expected an exponent above 0"),
+        ({"sharpen": float("inf")}, "sharpen is inf; expected an exponent above 0"),
         ({"detach": True}, "unknown choice 'detach'. Did you mean 'detach_cross'"),
     ],
 )

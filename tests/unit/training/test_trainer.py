@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from cacr._files import working_in
+from cacr.losses import LOSSES
 from cacr.recipes import recipe_path
 from cacr.training import TrainConfig, train
 from cacr.training.folder import latest_checkpoint
@@ -62,9 +63,7 @@ def test_the_same_seed_gives_the_same_weights(config, tmp_path):
         assert torch.equal(value, weights(again.out)[name]), name
 
 
-@pytest.mark.parametrize(
-    "loss", ["none", "cacr", "cacr-rows", "cacr-paper", "iais-singular", "iais-distributed", "flat"]
-)
+@pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_every_loss_trains(config, loss):
     train(replace(config, loss=loss, steps=2))
     line = json.loads((config.out / "metrics.jsonl").read_text().splitlines()[-1])
