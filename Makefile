@@ -1,6 +1,6 @@
 # make demo   the main job, with all set-up          make test    the test suite, with all set-up
 # make check  style, types, arrows between rooms     make bench   ratios of time and memory
-# make study  the demo with 7 seeds and 1,200 steps  make test-all  with the long tests
+# make study  does congruence help? docs/study.md     make test-all  with the long tests
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,7 +30,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 
 study: $(VENV)/.installed
-	$(BIN)/cacr demo --full
+	$(BIN)/cacr study
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -16,6 +16,10 @@ COMMANDS = {
         "cacr.cli.demo:demo",
         "Measure, fix and see relation alignment in the embedded world: no arguments needed.",
     ),
+    "study": (
+        "cacr.cli.study:study",
+        "Run a planned comparison in the embedded world: arms x seeds, contrasts with adjusted p-values.",
+    ),
     "train": ("cacr.cli.train:train", "Fine-tune a model with mined hard negatives and an attention loss."),
     "sweep": ("cacr.cli.sweep:sweep", "Search for good options of a recipe with Optuna, resumable."),
     "eval": (

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.progress import TaskID
 from rich.table import Table
 
 from cacr.cli.show import bar, console
+from cacr.cli.study import following
 from cacr.demo import DemoConfig, run_demo
-from cacr.demo.report import difference_text, score_text, write_report
-from cacr.demo.run import Job, jobs_of
+from cacr.demo.report import write_report
+from cacr.demo.run import jobs_of
+from cacr.study.measures import difference_text, score_text
 
 
 def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), resume: bool = False) -> int:
@@ -30,19 +31,7 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
     config = config.resolved()
     jobs = jobs_of(config)
     with bar() as progress:
-        total = progress.add_task("[bold]all runs", total=len(jobs), note="")
-        shown: dict[str, TaskID] = {}
-
-        def report(job: Job, step: int, steps: int) -> None:
-            if job.name not in shown:
-                shown[job.name] = progress.add_task(f"  {job.name}", total=steps, note="")
-            progress.update(shown[job.name], completed=step)
-            if job.done:
-                progress.update(shown[job.name], visible=False)
-            progress.update(total, completed=sum(other.done for other in jobs))
-
-        done = run_demo(config, resume, report)
-        progress.update(total, completed=len(done))
+        done = run_demo(config, resume, following(progress, jobs))
     table = write_report(config, done, len(jobs), _command(config))
     for shown_table in _tables(table):
         console.print(shown_table)

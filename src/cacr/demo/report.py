@@ -8,81 +8,19 @@ OUT/arms/          a run folder and records per arm and seed
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cacr.benchmarks import BENCHMARKS, Estimate, chance_of, clusters_of, crossed, paired_difference
-from cacr.benchmarks.records import read_records
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_pair
-from cacr.demo.run import ARMS, START, DemoConfig, Job
+from cacr.demo.run import ARMS, START, DemoConfig
 from cacr.demo.start import open_region_scorer
 from cacr.explore import curves_plot, scores_plot
+from cacr.study.measures import Column, columns_of, difference_json, difference_text, scores_markdown
+from cacr.study.workers import Job
 
-
-@dataclass(frozen=True)
-class Measure:
-    """A column of the report's table."""
-
-    title: str
-    benchmark: str
-    group: str
-    metric: str
-
-
-MEASURES = (
-    Measure("relation group", "scenes", "relation", "group"),
-    Measure("relation pairing", "scenes", "relation", "group match"),
-    Measure("attribute group", "scenes", "attribute", "group"),
-    Measure("retrieval R@1", "scenes-retrieval", "both directions", "R@1"),
-)
 BASELINE, CONTROL = "none", "flat"
-
-
-@dataclass
-class Column:
-    """The outcomes behind a column of the table."""
-
-    chance: float
-    clusters: NDArray[Any]
-    """What each example shares with others."""
-    arms: dict[str, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
-    """Arm -> seed -> outcome per example."""
-
-    def stack(self, arm: str, seeds: Iterable[int] | None = None) -> NDArray[np.bool_]:
-        """[seed, example] of an arm, all its seeds or some."""
-        return np.stack([self.arms[arm][seed] for seed in seeds or self.arms[arm]])
-
-    def difference(self, arm: str, other: str) -> Estimate | None:
-        """Arm − other over the seeds that both have (the start serves for all); None if they share none."""
-        if other not in self.arms:
-            return None
-        seeds = sorted(self.arms[arm] if other == START else self.arms[arm].keys() & self.arms[other].keys())
-        if not seeds:
-            return None
-        theirs = np.repeat(self.stack(START), len(seeds), 0) if other == START else self.stack(other, seeds)
-        return paired_difference(self.stack(arm, seeds), theirs, self.clusters)
-
-
-def columns_of(jobs: Sequence[Job]) -> dict[str, Column]:
-    """Outcomes of the finished jobs, by the title of the measure."""
-    found: dict[str, Column] = {}
-    for job in jobs:
-        records = read_records(job.folder / "records")
-        for measure in MEASURES:
-            benchmark = BENCHMARKS[measure.benchmark]
-            rows = [row for row in records[measure.benchmark] if measure.group in benchmark.groups(row)]
-            column = found.setdefault(
-                measure.title, Column(chance_of(benchmark, rows, measure.metric), clusters_of(rows))
-            )
-            column.arms.setdefault(job.arm, {})[job.seed] = benchmark.right(rows)[measure.metric]
-    return found
 
 
 def results(columns: dict[str, Column]) -> dict[str, Any]:
@@ -90,7 +28,7 @@ def results(columns: dict[str, Column]) -> dict[str, Any]:
     return {
         title: {
             "chance": column.chance,
-            "scores": {arm: crossed(column.stack(arm), column.clusters).to_json() for arm in column.arms},
+            "scores": {arm: column.score(arm).to_json() for arm in column.arms},
             "difference from none": _differences(column, BASELINE),
             "difference from flat": _differences(column, CONTROL),
             "difference from start": _differences(column, START),
@@ -101,26 +39,13 @@ def results(columns: dict[str, Column]) -> dict[str, Any]:
 
 def _differences(column: Column, other: str) -> dict[str, Any]:
     pairs = {arm: column.difference(arm, other) for arm in column.arms if arm not in (other, START)}
-    return {arm: _difference(estimate) for arm, estimate in pairs.items() if estimate is not None}
-
-
-def _difference(estimate: Estimate) -> dict[str, Any]:
-    return estimate.to_json() | {"verdict": "resolved" if estimate.resolved else "not resolved"}
+    return {arm: difference_json(estimate) for arm, estimate in pairs.items() if estimate is not None}
 
 
 def markdown(table: dict[str, Any]) -> str:
     """The report's two tables."""
-    arms = list(dict.fromkeys(arm for column in table.values() for arm in column["scores"]))
     titles = list(table)
-    lines = ["Scores in percent, mean over seeds, with 95 % intervals.", ""]
-    lines += ["| arm | seeds | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(titles)]
-    for arm in arms:
-        cells = [score_text(table[title]["scores"].get(arm)) for title in titles]
-        seeds = next(c["scores"][arm]["seeds"] for c in table.values() if arm in c["scores"])
-        lines.append(f"| {arm} | {'-' if arm == START else seeds} | " + " | ".join(cells) + " |")
-    lines.append("| *chance* | | " + " | ".join(_percent(table[title]["chance"]) for title in titles) + " |")
-    n = [next(iter(table[title]["scores"].values()))["n"] for title in titles]
-    lines.append("| *n examples* | | " + " | ".join(str(value) for value in n) + " |")
+    lines = scores_markdown(table, [START])
     for key, what in (
         ("difference from none", "the same start fine-tuned without an attention loss"),
         ("difference from flat", "the control that only flattens attention"),
@@ -139,27 +64,6 @@ def markdown(table: dict[str, Any]) -> str:
                 for arm in rows
             ]
     return "\n".join(lines) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
-
-
-def score_text(score: dict[str, Any] | None) -> str:
-    """A score with its interval, in percent."""
-    if score is None:
-        return "-"
-    return f"{_percent(score['value'])} [{_percent(score['low'])}, {_percent(score['high'])}]"
-
-
-def difference_text(score: dict[str, Any] | None) -> str:
-    """A difference with its interval, in points, and "not resolved" where 0 lies inside."""
-    if score is None:
-        return "-"
-    if score["low"] is None:
-        return f"{100 * score['value']:+.1f} (no interval: no variation)"
-    interval = f"{100 * score['value']:+.1f} [{100 * score['low']:+.1f}, {100 * score['high']:+.1f}]"
-    return interval if score["verdict"] == "resolved" else f"{interval} not resolved"
 
 
 def write_report(config: DemoConfig, jobs: Sequence[Job], planned: int, command: str) -> dict[str, Any]:
@@ -245,11 +149,13 @@ def _readme(
     if len(jobs) < planned:
         partial = f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n"
     album = SEEDS["test"] if config.album is None else config.album
-    out = jobs[0].out
+    out = config.out
+    assert out is not None
+    steps = max(job.steps for job in jobs)
     return f"""# Relation alignment in the embedded world
 {partial}
 A small UNITER that retrieves scenes well and takes "a red square is left of a blue circle" for its mirror image was
-fine-tuned for {jobs[0].steps} steps with mined hard negatives, and with each attention loss: none, IAIS (hard
+fine-tuned for {steps} steps with mined hard negatives, and with each attention loss: none, IAIS (hard
 argmax), CACR (the release's reading), CACR rows (normalized by rows) and flat, a control that only flattens attention.
 
 {markdown(table)}
