@@ -72,14 +72,14 @@ def draw_scores(
         ValueError: It does not end like a picture.
     """
     from cacr.benchmarks.references import references_for
-    from cacr.explore.plots import estimates_plot
+    from cacr.explore import estimates_plot, save_figure
 
     check_plot(file)
     groups = dict.fromkeys(row.group for some in rows.values() for row in some)
     published = [one for group in groups for one in references_for(benchmark, group)] if split is None else []
     file.parent.mkdir(parents=True, exist_ok=True)
     title = f"{benchmark}: {next(iter(groups))}" if len(groups) == 1 else benchmark
-    estimates_plot(rows, title, published).savefig(file, dpi=150)
+    save_figure(estimates_plot(rows, title, published), file)
 
 
 def headline(rows: Sequence[Row]) -> Row:

@@ -1,225 +1,129 @@
-"""The attention figures of the paper for one caption and one picture.
+"""A panel per word: what it attends to. Figures 4a-b (S_LV) and 5 (S_VL) of the paper, for any model.
 
-    token_figure      a panel per word: the box it attends to most in green, other high ones in red (Figures 4a-b, 5)
-    regions_figure    each box labelled with the words that attend to it most (Figure 4, bottom)
+    regions with boxes     the box attended to most in green, other high ones in red and dashed, each with its number
+    patches of a grid      a heat map over the picture in gray, the patch attended to most framed
+    no place in a picture  bars, the highest in green, other high ones in red and hatched
 
-Paper: arXiv:2212.10549, Figures 4 (S_LV) and 5 (S_VL).
+Paper: arXiv:2212.10549, Figures 4 and 5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from PIL import Image
-from torch import Tensor
+from matplotlib.lines import Line2D
 
-from cacr._messages import unknown
-from cacr.attention import AttentionBlocks
+from cacr.attention import Attended
+from cacr.explore.panels import SCALE, Panel, draw_bars, draw_boxes, draw_heat_maps, high_ones, legend
+from cacr.explore.placing import fitted, line_height
+from cacr.explore.sheets import (
+    GREEN,
+    LEAST,
+    MARGIN,
+    MEDIUM,
+    MOST,
+    RED,
+    TWO_COLUMNS,
+    Sheet,
+    aspect_of,
+    centered,
+    heading,
+)
+from cacr.explore.words import WordAttention, word_attention
 
-CROSSES = ("lv", "vl")
-HIGH = 0.5
-"""A box is drawn in red from this fraction of the highest attention on."""
-MOST_RED = 4
-GREEN, RED, BLUE = "#12a150", "#e5484d", "#3e63dd"
-
-
-@dataclass(frozen=True, eq=False)
-class PairAttention:
-    """Attention between the words of a caption and the boxes of a picture.
-
-    Args:
-        words: The caption's words.
-        attention: [word, region]; each word's row is a distribution over regions for ``lv`` (words look at regions),
-            each column one over words for ``vl`` (regions look at words).
-        boxes: [region, 4], xyxy in pixels of ``image``.
-        image: The picture.
-        cross: "lv" or "vl".
-    """
-
-    words: Sequence[str]
-    attention: Tensor
-    boxes: Tensor
-    image: Image.Image
-    cross: str = "lv"
-
-    def __post_init__(self) -> None:
-        wanted = (len(self.words), len(self.boxes))
-        if tuple(self.attention.shape) != wanted:
-            raise ValueError(
-                f"attention has shape {tuple(self.attention.shape)}; expected [word={wanted[0]}, region={wanted[1]}]"
-            )
-        if self.cross not in CROSSES:
-            raise ValueError(unknown("cross", self.cross, CROSSES))
-
-    @classmethod
-    def from_blocks(
-        cls,
-        blocks: AttentionBlocks,
-        tokens: Sequence[str],
-        boxes01: Tensor,
-        image: Image.Image,
-        example: int = 0,
-        cross: str = "lv",
-    ) -> PairAttention:
-        """Of one example of blocks; word pieces (``##ing``) are averaged into words.
-
-        Args:
-            blocks: Attention, mean over heads.
-            tokens: The tokens of the example's text axis.
-            boxes01: [region, 4] as fractions of the picture.
-            image: The picture.
-            example: Which of the blocks.
-            cross: "lv": where words look; "vl": which regions look at a word.
-
-        Raises:
-            ValueError: Blocks per head, or without S_VL where that is asked for.
-        """
-        if blocks.per_head:
-            raise ValueError('the blocks keep their heads apart; make them with heads="mean" to draw them')
-        if cross == "vl" and blocks.vl is None:
-            raise ValueError("these blocks have no attention from regions to words (vl=None: a causal model)")
-        full = blocks.lv if cross == "lv" else blocks.vl.transpose(-1, -2)  # type: ignore[union-attr]
-        part = full[example][blocks.text_mask[example]][:, blocks.region_mask[example]].detach().float().cpu()
-        words, pieces = words_of_tokens(tokens)
-        attention = torch.stack([part[ids].mean(0) for ids in pieces])
-        scale = torch.tensor([*image.size, *image.size])
-        return cls(words, attention, boxes01[: part.shape[1]].cpu() * scale, image, cross)
+GAP = 0.09
+"""Between panels, in inches."""
+NARROWEST = 0.7
+"""Of a panel, in inches."""
+FOOT = 0.2
 
 
-def words_of_tokens(tokens: Sequence[str]) -> tuple[list[str], list[list[int]]]:
-    """Words and the tokens that each is made of.
-
-    Example:
-        >>> words_of_tokens(["a", "wind", "##mill"])
-        (['a', 'windmill'], [[0], [1, 2]])
-    """
-    words: list[str] = []
-    pieces: list[list[int]] = []
-    for index, token in enumerate(tokens):
-        if token.startswith("##") and words:
-            words[-1] += token[2:]
-            pieces[-1].append(index)
-        else:
-            words.append(token)
-            pieces.append([index])
-    return words, pieces
-
-
-def high_regions(attention: Tensor) -> tuple[int, list[int]]:
-    """The region of highest attention, and others within ``HIGH`` of it that lie above the mean, at most four.
-
-    Example:
-        >>> high_regions(torch.tensor([0.1, 0.5, 0.3, 0.1]))
-        (1, [2])
-    """
-    best = int(attention.argmax())
-    order = attention.argsort(descending=True).tolist()
-    floor = max(HIGH * float(attention[best]), float(attention.mean()))
-    return best, [region for region in order if region != best and attention[region] > floor][:MOST_RED]
-
-
-def token_figure(pair: PairAttention, words: Sequence[str] | None = None, columns: int = 4) -> Figure:
-    """One panel per word: its highest box in green with its attention, other high ones in red.
+def token_figure(
+    attended: Attended,
+    words: Sequence[str] | None = None,
+    layer: int = -1,
+    head: int | None = None,
+    cross: str = "lv",
+    columns: int = 4,
+    width: float = TWO_COLUMNS,
+) -> Figure:
+    """One panel per word: what it attends to most, and what else it attends to.
 
     Args:
-        pair: What to draw.
-        words: Only these, in this order; all if None.
-        columns: Panels a row.
+        attended: A pair.
+        words: Only these, in this order; all if None. The second "the" of a caption is "the (2)".
+        layer: A layer that was watched; below 0: from the last.
+        head: From 0; None for the mean over heads.
+        cross: "lv": where words look; "vl": which regions look at a word.
+        columns: Panels a row, at most; fewer where these would be narrower than 0.7 inches.
+        width: Of the figure, in inches; 3.25 and 6.75 are one and two columns of a paper.
 
     Raises:
-        ValueError: A word that the caption does not have.
+        ValueError: A word, layer, head or cross that is not there; no columns, or a width without room for one.
     """
-    for word in words or ():
-        if word not in pair.words:
-            raise ValueError(unknown("word", word, pair.words))
-    chosen = [list(pair.words).index(word) for word in words] if words else list(range(len(pair.words)))
-    rows = -(-len(chosen) // columns)
-    used = min(columns, len(chosen))
-    figure = Figure(
-        figsize=(2.4 * used, rows * (2.4 * _aspect(pair.image) + 0.3) + 0.35), layout="constrained"
+    pair = word_attention(attended, layer, head, cross)
+    chosen = pair.find(words)
+    heat, bars = attended.grid is not None, attended.grid is None and attended.boxes01 is None
+    left = MARGIN + (SCALE - 0.05 if bars else 0.0)
+    right = MARGIN + (SCALE if heat else 0.0)
+    room = width - left - right
+    used = min(columns, len(chosen), int((room + GAP) / (NARROWEST + GAP)))
+    if used < 1:
+        raise ValueError(
+            f"{columns} columns on {width} inches; expected 1 column or more, and "
+            f"{NARROWEST + left + right:.1f} inches or more"
+        )
+    wide = (room - GAP * (used - 1)) / used
+    rows = -(-len(chosen) // used)
+    aspect = 0.6 if bars else aspect_of(attended.image, attended.grid)
+    high = wide * min(max(aspect, LEAST), MOST)
+    title = line_height(MEDIUM) + 0.03
+    under = 0.14 if bars else 0.0
+    lines, top = heading(_heading(attended, pair, bars), width)
+    sheet = Sheet(width, MARGIN + top + rows * (title + high + under + GAP) + FOOT)
+    sheet.lines(lines, MEDIUM)
+    panels = []
+    for order, index in enumerate(chosen):
+        row, column = divmod(order, used)
+        x = left + column * (wide + GAP)
+        y = sheet.height - MARGIN - top - (row + 1) * (title + high) - row * (under + GAP)
+        cell = (x, y, x + wide, y + high)
+        where = cell if bars else centered(aspect, cell)
+        panel = sheet.panel(where)
+        name = fitted(pair.words[index], MEDIUM, wide, bold=True)
+        sheet.figure.text(
+            (x + wide / 2) / sheet.width,
+            (y + high + title / 2) / sheet.height,
+            name,
+            fontsize=MEDIUM,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            parse_math=False,
+        )
+        panel.set_label(pair.words[index])
+        panels.append(Panel(index, panel, where, cell))
+    if heat:
+        draw_heat_maps(sheet, attended, pair, panels)
+    elif bars:
+        draw_bars(sheet, pair, panels, used)
+    else:
+        for one in panels:
+            draw_boxes(sheet, attended, pair, one)
+        lines_of = [
+            Line2D([], [], color=GREEN, lw=1.4, label="highest"),
+            Line2D([], [], color=RED, lw=1.2, ls="--", label=high_ones(width)),
+        ]
+        legend(sheet, lines_of)
+    return sheet.figure
+
+
+def _heading(attended: Attended, pair: WordAttention, bars: bool) -> str:
+    what = "positions" if bars else "patches" if attended.grid else "boxes"
+    looks = (
+        f"the {what} each word attends to" if pair.cross == "lv" else f"the {what} that attend to each word"
     )
-    panels = figure.subplots(rows, used, squeeze=False)
-    for panel in panels.flat:
-        panel.set_axis_off()
-    for index, panel in zip(chosen, panels.flat, strict=False):
-        _show(panel, pair.image)
-        best, others = high_regions(pair.attention[index])
-        for region in reversed([best, *others]):
-            _box(
-                panel,
-                pair.boxes[region],
-                GREEN if region == best else RED,
-                float(pair.attention[index, region]),
-            )
-        panel.set_title(pair.words[index], fontsize=10, fontweight="bold")
-    looks = "the boxes each word attends to" if pair.cross == "lv" else "the boxes that attend to each word"
-    figure.suptitle(f"S_{pair.cross.upper()}: {looks} (highest green, other high ones red)", fontsize=9)
-    return figure
-
-
-def regions_figure(pair: PairAttention) -> Figure:
-    """The picture with each box labelled by the words whose highest attention it holds, beside all boxes."""
-    labels: dict[int, list[str]] = {}
-    for word, row in zip(pair.words, pair.attention, strict=True):
-        labels.setdefault(int(row.argmax()), []).append(word)
-    height = 4.6 * _aspect(pair.image)
-    figure = Figure(figsize=(5.4, height + 0.7), layout="constrained")
-    panel = figure.subplots()
-    _show(panel, pair.image)
-    for box in pair.boxes:
-        x1, y1, x2, y2 = box.tolist()
-        panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color="0.55", lw=0.6, alpha=0.7))
-    placed: list[tuple[float, float]] = []
-    line = pair.image.height / 22
-    for region, names in labels.items():
-        _box(panel, pair.boxes[region], BLUE)
-        x1, y, x2, _ = pair.boxes[region].tolist()
-        right = x1 > 0.6 * pair.image.width  # a label from the left edge would leave the picture
-        x = x2 if right else x1
-        while any(
-            abs(x - other_x) < pair.image.width / 4 and abs(y - other_y) < line for other_x, other_y in placed
-        ):
-            y += line
-        placed.append((x, y))
-        _label(panel, x, y, ", ".join(names), BLUE, size=8, right=right)
-    figure.suptitle(" ".join(pair.words), fontsize=10)
-    panel.set_title("boxes labelled with the words that attend to them most", fontsize=8, color="0.3")
-    return figure
-
-
-def _aspect(image: Image.Image) -> float:
-    return image.height / image.width
-
-
-def _show(panel: Axes, image: Image.Image) -> None:
-    small = image.width < 200
-    panel.imshow(image, interpolation="nearest" if small else "antialiased")
-    panel.set_xlim(-0.5, image.width - 0.5)
-    panel.set_ylim(image.height - 0.5, -0.5)
-    panel.set_axis_off()
-
-
-def _box(panel: Axes, box: Tensor, color: str, value: float | None = None) -> None:
-    x1, y1, x2, y2 = box.tolist()
-    panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, lw=1.8, clip_on=False))
-    if value is not None:
-        _label(panel, x1, y1, f"{value:.2f}", color, size=6)
-
-
-def _label(panel: Axes, x: float, y: float, text: str, color: str, size: int, right: bool = False) -> None:
-    panel.text(
-        x,
-        y,
-        text,
-        fontsize=size,
-        color="white",
-        va="top",
-        ha="right" if right else "left",
-        bbox={"facecolor": color, "edgecolor": "none", "pad": 1.2, "alpha": 0.9},
-        clip_on=True,
-    )
+    name = f"{attended.model}, " if attended.model else ""
+    scale = "; one square-root scale for all words" if attended.grid else ""
+    return f"S_{pair.cross.upper()}: {looks} ({name}{pair.place}){scale}"

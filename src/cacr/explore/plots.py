@@ -1,88 +1,23 @@
-"""Scores with intervals and training curves, as plots."""
+"""Scores with their intervals as plots. Every row is named, so that nothing is said by color alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-COLORS = ("#60646c", "#3e63dd", "#12a150", "#e5484d", "#f5a623", "#8e4ec6", "#0090b8")
-OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Colors that the color-blind tell apart (Okabe & Ito 2008)."""
+from cacr.explore.placing import fitted, text_width
+from cacr.explore.sheets import LARGE, MEDIUM, OKABE_ITO, SMALL
 
 Scored = tuple[float, float, float]
-"""(value, low, high), fractions."""
-
-
-def scores_plot(
-    scores: Mapping[str, Mapping[str, Scored]], chance: Mapping[str, float], title: str = ""
-) -> Figure:
-    """A panel per metric, a dot with its interval per method, and a dashed line at chance.
-
-    Args:
-        scores: Metric -> method -> (value, low, high), fractions.
-        chance: Metric -> chance level.
-        title: Above all.
-    """
-    methods = list(next(iter(scores.values())))
-    figure = Figure(figsize=(2.4 * len(scores) + 1.2, 0.32 * len(methods) + 1.3), layout="constrained")
-    panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for panel, (metric, values) in zip(panels, scores.items(), strict=True):
-        for row, method in enumerate(methods):
-            if method not in values:
-                continue
-            value, low, high = values[method]
-            color = COLORS[row % len(COLORS)]
-            panel.plot([low, high], [row, row], color=color, lw=2, alpha=0.55, solid_capstyle="round")
-            panel.plot([value], [row], "o", color=color, ms=6)
-        if metric in chance:
-            panel.axvline(chance[metric], color="0.5", lw=1, ls="--")
-            panel.text(chance[metric], -0.75, " chance", fontsize=7, color="0.4", va="center")
-        panel.set_title(metric, fontsize=9)
-        panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        panel.tick_params(labelsize=8)
-        panel.tick_params(axis="y", length=0)
-        panel.grid(axis="x", color="0.9")
-        panel.spines[["top", "right", "left"]].set_visible(False)
-    panels[0].set_yticks(range(len(methods)), methods)
-    panels[0].set_ylim(len(methods) - 0.4, -1.1)
-    if title:
-        figure.suptitle(title, fontsize=10)
-    return figure
-
-
-def curves_plot(
-    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
-    title: str = "",
-    methods: Sequence[str] = (),
-) -> Figure:
-    """A panel per quantity, a line per method over the steps.
-
-    Args:
-        curves: Quantity -> method -> (steps, values).
-        title: Above all.
-        methods: The order that gives the colors, so that another plot's are the same.
-    """
-    figure = Figure(figsize=(2.9 * len(curves), 2.5), layout="constrained")
-    panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    methods = list(dict.fromkeys([*methods, *(method for lines in curves.values() for method in lines)]))
-    for panel, (quantity, lines) in zip(panels, curves.items(), strict=True):
-        for method, (steps, values) in lines.items():
-            panel.plot(steps, values, color=COLORS[methods.index(method) % len(COLORS)], lw=1.4, label=method)
-        panel.set_title(quantity, fontsize=9)
-        panel.set_xlabel("step", fontsize=8)
-        panel.set_ylim(bottom=0)
-        panel.tick_params(labelsize=7)
-        panel.grid(color="0.92")
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(fontsize=7, frameon=False)
-    if title:
-        figure.suptitle(title, fontsize=10)
-    return figure
+"""(value, low, high), fractions; bounds are nan where there is no interval."""
+NARROWEST = 1.3
+"""Of a panel of scores, in inches."""
 
 
 class Scores(Protocol):
@@ -124,27 +59,74 @@ class Published(Protocol):
     def estimate(self) -> Scores: ...  # noqa: D102
 
 
+class _Score(NamedTuple):
+    value: float
+    low: float
+    high: float
+
+
+@dataclass
+class _Panel:
+    title: str
+    scores: dict[int, Scores]
+    """Row -> what is drawn in it."""
+    chance: Sequence[float] = field(default_factory=list)
+
+
+def scores_plot(
+    scores: Mapping[str, Mapping[str, Scored]],
+    chance: Mapping[str, float],
+    title: str = "",
+    width: float | None = None,
+    zoom: bool = True,
+) -> Figure:
+    """A panel per metric, a dot with its interval per method, and a dashed line at chance.
+
+    Args:
+        scores: Metric -> method -> (value, low, high), fractions.
+        chance: Metric -> chance level.
+        title: Above all.
+        width: Of the figure, in inches; what suits the panels if None.
+        zoom: Each axis shows the range of its scores and chance; else 0 to 100 %.
+
+    Raises:
+        ValueError: No metric or no method.
+    """
+    methods = list(dict.fromkeys(method for values in scores.values() for method in values))
+    if not methods:
+        raise ValueError("no scores to plot; expected at least one metric with one method")
+    panels = [
+        _Panel(
+            metric,
+            {row: _Score(*values[method]) for row, method in enumerate(methods) if method in values},
+            [chance[metric]] if metric in chance and not math.isnan(chance[metric]) else [],
+        )
+        for metric, values in scores.items()
+    ]
+    return _draw(panels, methods, len(methods), title, width, zoom)
+
+
 def estimates_plot(
-    rows_by_model: Mapping[str, Sequence[Line]], title: str = "", references: Sequence[Published] = ()
+    rows_by_model: Mapping[str, Sequence[Line]],
+    title: str = "",
+    references: Sequence[Published] = (),
+    width: float | None = None,
 ) -> Figure:
     """A panel per metric (of each group), a row per model with its interval, chance dashed, published scores hollow.
-
-    Colors are Okabe & Ito's, and every row is named at its left, so that nothing is said by color alone.
 
     Args:
         rows_by_model: Model -> its rows, of one benchmark.
         title: Above all.
         references: Published scores, in rows of their own below; those of no panel are left out.
+        width: Of the figure, in inches; what suits the panels if None.
 
     Raises:
         ValueError: No rows.
     """
-    panels_of = list(
-        dict.fromkeys((one.group, one.metric) for rows in rows_by_model.values() for one in rows)
-    )
-    if not panels_of:
+    wanted = list(dict.fromkeys((one.group, one.metric) for rows in rows_by_model.values() for one in rows))
+    if not wanted:
         raise ValueError("no rows to plot; expected at least one model with one row of a benchmark's table")
-    others = [one for one in references if (one.group, one.metric) in panels_of]
+    others = [one for one in references if (one.group, one.metric) in wanted]
     outside = list(dict.fromkeys((one.model, one.source) for one in others))
     models = list(rows_by_model)
     twice = [model for model, _ in outside]
@@ -152,62 +134,100 @@ def estimates_plot(
         f"{model} ({source})" if twice.count(model) > 1 or model in models else model
         for model, source in outside
     ]
-    gap = 0.9 if outside else 0.0
-    at = [row + (gap if row >= len(models) else 0) for row in range(len(names))]
-    columns = min(4, len(panels_of))
-    lines = -(-len(panels_of) // columns)
-    size = (
-        2.3 * columns + 0.075 * max(map(len, names)) + 0.4,
-        lines * (0.27 * (len(names) + gap) + 1.0) + 0.4,
-    )
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
-    several = len({group for group, _ in panels_of}) > 1
-    for panel, (group, metric) in zip(panels, panels_of, strict=False):
+    several = len({group for group, _ in wanted}) > 1
+    panels = []
+    for group, metric in wanted:
+        panel = _Panel(f"{group}: {metric}" if several else metric, {})
+        chance = []
         for row, model in enumerate(models):
-            color = OKABE_ITO[row % len(OKABE_ITO)]
             for one in rows_by_model[model]:
                 if (one.group, one.metric) == (group, metric):
-                    _whisker(panel, one.estimate, at[row], color, filled=True)
-        if outside:
-            place = {
-                "va": "center",
-                "bbox": {"fc": "white", "ec": "none", "pad": 0.5},
-            }  # over the line of chance
-            panel.text(
-                0, at[len(models)] - 0.75, "published, not measured here", fontsize=7, color="0.35", **place
-            )
+                    panel.scores[row] = one.estimate
+                    chance += [] if math.isnan(one.chance) else [round(one.chance, 6)]
         for other in others:
             if (other.group, other.metric) == (group, metric):
-                row = len(models) + outside.index((other.model, other.source))
-                _whisker(panel, other.estimate, at[row], "0.35", filled=False)
-        chance = [
-            one.chance
-            for rows in rows_by_model.values()
-            for one in rows
-            if (one.group, one.metric) == (group, metric) and not math.isnan(one.chance)
-        ]
-        for level in dict.fromkeys(round(value, 6) for value in chance):
-            panel.axvline(level, color="0.3", lw=1, ls="--", zorder=1)
-            side = "right" if level > 0.7 else "left"
-            panel.text(level, at[0] - 0.72, " chance ", fontsize=7, color="0.3", va="center", ha=side)
-        panel.set_title(f"{group}: {metric}" if several else metric, fontsize=9)
+                panel.scores[len(models) + outside.index((other.model, other.source))] = other.estimate
+        panel.chance = list(dict.fromkeys(chance))
+        panels.append(panel)
+    return _draw(panels, names, len(models), title, width, zoom=False)
+
+
+def _draw(
+    panels: Sequence[_Panel], names: Sequence[str], own: int, title: str, width: float | None, zoom: bool
+) -> Figure:
+    """Dots with intervals; the rows from ``own`` on are published, and hollow."""
+    gap = 0.9 if own < len(names) else 0.0
+    at = [row + (gap if row >= own else 0) for row in range(len(names))]
+    most = 2.2 if width is None else 0.4 * width
+    names = [fitted(name, LARGE, most) for name in names]
+    beside = max(text_width(name, LARGE) for name in names) + 0.2
+    columns = min(4, len(panels))
+    if width is None:
+        width = 2.3 * columns + beside
+    else:
+        columns = max(1, min(columns, int((width - beside) / NARROWEST)))
+    lines = -(-len(panels) // columns)
+    figure = Figure(
+        figsize=(width, lines * (0.27 * (len(names) + gap) + 0.75) + (0.35 if title else 0.1)),
+        layout="constrained",
+    )
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    room = (width - beside) / columns - 0.15
+    for panel, drawn in zip(axes, panels, strict=False):
+        for row, score in drawn.scores.items():
+            color = OKABE_ITO[row % len(OKABE_ITO)] if row < own else "0.35"
+            _whisker(panel, score, at[row], color, filled=row < own)
+        _axis(panel, drawn, zoom)
+        if gap:
+            panel.text(
+                0,
+                at[own] - 0.75,
+                "published, not measured here" if room > 1.5 else "published",
+                fontsize=SMALL,
+                color="0.35",
+                va="center",
+                zorder=2,
+                bbox={"fc": "white", "ec": "none", "pad": 0.5},  # over the line of chance
+            )
+        _chance(panel, drawn.chance, at[0] - 0.72)
+        panel.set_title(fitted(drawn.title, LARGE, room), fontsize=LARGE, parse_math=False)
+    for panel in axes[len(panels) :]:
+        panel.set_visible(False)
+    axes[0].set_yticks(at)
+    axes[0].set_yticklabels(names, fontsize=LARGE, parse_math=False)
+    axes[0].set_ylim(at[-1] + 0.5, -1.1)
+    if title:
+        figure.suptitle(fitted(title, LARGE + 1, width - 0.1), fontsize=LARGE + 1, parse_math=False)
+    return figure
+
+
+def _axis(panel: Axes, drawn: _Panel, zoom: bool) -> None:
+    panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if zoom:
+        seen = [
+            v for s in drawn.scores.values() for v in (s.value, s.low, s.high) if not math.isnan(v)
+        ] + list(drawn.chance)
+        low, high = min(seen, default=0.0), max(seen, default=1.0)
+        wide = max(high - low, 0.1)  # no axis makes a mountain of a percent
+        panel.set_xlim(max(low - 0.1 * wide, -0.02), min(max(high, low + wide) + 0.1 * wide, 1.02))
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    else:
         panel.set_xlim(-0.02, 1.02)
-        panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         panel.set_xticks([0, 0.5, 1])
         panel.set_xticks([0.25, 0.75], minor=True)
-        panel.tick_params(labelsize=8)
-        panel.tick_params(axis="y", length=0)
-        panel.grid(axis="x", which="both", color="0.92")
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right", "left"]].set_visible(False)
-    for panel in panels[len(panels_of) :]:
-        panel.set_visible(False)
-    panels[0].set_yticks(at, names)
-    panels[0].set_ylim(at[-1] + 0.5, -1.1)
-    if title:
-        figure.suptitle(title, fontsize=10)
-    return figure
+    panel.tick_params(axis="x", labelsize=MEDIUM)
+    panel.tick_params(axis="y", labelsize=LARGE, length=0)
+    panel.grid(axis="x", which="both", color="0.92")
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _chance(panel: Axes, levels: Sequence[float], y: float) -> None:
+    low, high = panel.get_xlim()
+    for level in levels:
+        panel.axvline(level, color="0.3", lw=1, ls="--", zorder=1)
+        side = "right" if level > low + 0.7 * (high - low) else "left"
+        panel.text(level, y, " chance ", fontsize=SMALL, color="0.3", va="center", ha=side)
 
 
 def _whisker(panel: Axes, estimate: Scores, row: float, color: str, filled: bool) -> None:
@@ -216,5 +236,7 @@ def _whisker(panel: Axes, estimate: Scores, row: float, color: str, filled: bool
     if not math.isnan(estimate.low):
         panel.plot([estimate.low, estimate.high], [row, row], color=color, lw=2 if filled else 1, zorder=2)
     face = color if filled else "white"
-    marker, size = ("o", 6.0) if filled else ("D", 4.5)
-    panel.plot([estimate.value], [row], marker, ms=size, mec=color, mfc=face, zorder=3, clip_on=False)
+    marker, size = ("o", 5.5) if filled else ("D", 4.5)
+    panel.plot(
+        [estimate.value], [row], marker, color=color, ms=size, mec=color, mfc=face, zorder=3, clip_on=False
+    )

@@ -1,39 +1,57 @@
-"""The attention figures mark the right boxes, for any pair, and refuse what they cannot draw."""
+"""The attention figures mark the right boxes with the right numbers, for any pair, and refuse what they cannot draw."""
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
+from tests.unit.explore.pairs import assert_readable, made, texts_of, with_boxes, with_patches
 
-from cacr.attention import AttentionBlocks
-from cacr.explore import PairAttention, curves_plot, regions_figure, scores_plot, token_figure
-from cacr.explore.figures import BLUE, GREEN, RED, high_regions
+from cacr.explore import regions_figure, token_figure
+from cacr.explore.sheets import BLUE, GREEN, RED, patch_box
+from cacr.explore.words import high_regions, word_attention, words_of_regions, words_of_tokens
+
+BOXES = torch.tensor(
+    [[0.0, 0, 0.25, 0.25], [0.5, 0, 0.75, 0.25], [0, 0.5, 0.25, 0.75], [0.5, 0.5, 0.75, 0.75]]
+)
 
 
 @pytest.fixture
 def pair():
-    attention = torch.tensor([[0.6, 0.35, 0.03, 0.02], [0.1, 0.1, 0.1, 0.7]])
-    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [0, 20, 10, 30], [20, 20, 30, 30]])
-    return PairAttention(["mug", "grass"], attention, boxes, Image.new("RGB", (40, 40), "white"))
+    looks = [[0.6, 0.35, 0.03, 0.02], [0.1, 0.1, 0.1, 0.7]]
+    return made(["mug", "grass"], 4, lv=looks, boxes01=BOXES, image=Image.new("RGB", (40, 40), "white"))
 
 
 def boxes_drawn(panel, color):
     return [
-        (patch.get_x(), patch.get_y())
+        (patch.get_x(), patch.get_y(), patch.get_linestyle())
         for patch in panel.patches
         if isinstance(patch, Rectangle) and to_hex(patch.get_edgecolor()) == color
     ]
 
 
-def test_the_highest_box_is_green_and_other_high_ones_are_red(pair):
-    figure = token_figure(pair)
-    mug, grass = figure.axes[:2]
-    assert mug.get_title() == "mug"
-    assert boxes_drawn(mug, GREEN) == [(0, 0)]
-    assert boxes_drawn(mug, RED) == [(20, 0)]
-    assert boxes_drawn(grass, GREEN) == [(20, 20)]
-    assert boxes_drawn(grass, RED) == []
+def numbers(panel):
+    return {text.get_text() for text in panel.texts}
+
+
+def panels(figure):
+    """Word -> panel."""
+    return {axes.get_label(): axes for axes in figure.axes}
+
+
+def test_the_highest_box_is_green_and_solid_and_other_high_ones_are_red_and_dashed(pair):
+    drawn = panels(token_figure(pair))
+    assert boxes_drawn(drawn["mug"], GREEN) == [(0, 0, "-")]
+    assert boxes_drawn(drawn["mug"], RED) == [(0.5, 0, "--")]
+    assert boxes_drawn(drawn["grass"], GREEN) == [(0.5, 0.5, "-")]
+    assert boxes_drawn(drawn["grass"], RED) == []
+
+
+def test_every_box_carries_its_number(pair):
+    drawn = panels(token_figure(pair))
+    assert numbers(drawn["mug"]) == {"0.60", "0.35"}
+    assert numbers(drawn["grass"]) == {"0.70"}
 
 
 def test_uniform_attention_marks_no_red_box():
@@ -42,62 +60,145 @@ def test_uniform_attention_marks_no_red_box():
 
 def test_boxes_are_labelled_with_the_words_that_attend_to_them_most(pair):
     panel = regions_figure(pair).axes[0]
-    assert {text.get_text() for text in panel.texts} == {"mug", "grass"}
-    assert sorted(boxes_drawn(panel, BLUE)) == [(0, 0), (20, 20)]
+    assert numbers(panel) == {"mug", "grass"}
+    assert sorted(boxes_drawn(panel, BLUE)) == [(0, 0, "-"), (0.5, 0.5, "-")]
 
 
-def test_only_chosen_words_are_drawn(pair):
-    figure = token_figure(pair, words=["grass"])
-    assert [panel.get_title() for panel in figure.axes] == ["grass"]
-    with pytest.raises(ValueError, match="unknown word 'gras'. Did you mean 'grass'"):
+def test_only_chosen_words_are_drawn_in_their_order(pair):
+    assert list(panels(token_figure(pair, words=["grass", "mug"]))) == ["grass", "mug"]
+    with pytest.raises(ValueError, match=r"unknown word 'gras'. Did you mean 'grass'"):
         token_figure(pair, words=["gras"])
 
 
-def blocks(**changes):
-    parts = {
-        "ll": torch.full((1, 3, 3), 1 / 3),
-        "lv": torch.tensor([[[0.8, 0.2], [0.4, 0.6], [0.2, 0.8]]]),
-        "vl": torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]]),
-        "vv": torch.full((1, 2, 2), 1 / 2),
-        "text_mask": torch.ones(1, 3, dtype=torch.bool),
-        "region_mask": torch.ones(1, 2, dtype=torch.bool),
-    }
-    return AttentionBlocks(**(parts | changes))
+def test_word_pieces_are_averaged_into_words_and_equal_words_told_apart():
+    attended = with_boxes()
+    pair = word_attention(attended)
+    assert pair.words == ["a", "windmill", "on", "a (2)", "hill"]
+    looks = attended.at(-1).lv[0]
+    torch.testing.assert_close(pair.values[1], looks[1:3].mean(0))
+    torch.testing.assert_close(pair.values[3], looks[4])
 
 
-BOXES01 = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
+def test_places_in_the_caption_tell_which_tokens_are_one_word():
+    spans = [(0, 1), (2, 6), (6, 10), (10, 11)]
+    words, pieces = words_of_tokens(["a", "wind", "mill", "."], "a windmill.", spans)
+    assert words == ["a", "windmill", "."]
+    assert pieces == [[0], [1, 2], [3]]
 
 
-def test_word_pieces_are_averaged_into_words():
-    image = Image.new("RGB", (20, 10))
-    pair = PairAttention.from_blocks(blocks(), ["wind", "##mill", "hill"], BOXES01, image)
-    assert pair.words == ["windmill", "hill"]
-    torch.testing.assert_close(pair.attention, torch.tensor([[0.6, 0.4], [0.2, 0.8]]))
-    assert pair.boxes[1].tolist() == [10, 5, 20, 10]
+def test_letters_of_a_script_without_blanks_stay_as_the_tokenizer_cut_them():
+    assert words_of_tokens(["山", "上"], "山上", [(0, 1), (1, 2)])[0] == ["山", "上"]
 
 
 def test_the_other_direction_shows_which_regions_look_at_a_word():
-    image = Image.new("RGB", (20, 10))
-    pair = PairAttention.from_blocks(blocks(), ["a", "b", "c"], BOXES01, image, cross="vl")
-    torch.testing.assert_close(pair.attention[2], torch.tensor([0.2, 0.8]))
-    with pytest.raises(ValueError, match="no attention from regions to words"):
-        PairAttention.from_blocks(blocks(vl=None), ["a", "b", "c"], BOXES01, image, cross="vl")
+    attended = with_boxes()
+    values = word_attention(attended, cross="vl").values
+    torch.testing.assert_close(values[0], attended.at(-1).vl[0, :, 0])
+    shown = panels(token_figure(attended, ["on"], cross="vl"))["on"]
+    assert f"{float(values[2].max()):.2f}" in numbers(shown)
 
 
-def test_boxes_that_do_not_fit_are_refused(pair):
-    with pytest.raises(ValueError, match=r"attention has shape \(2, 4\); expected \[word=2, region=3\]"):
-        PairAttention(pair.words, pair.attention, pair.boxes[:3], pair.image)
+def test_a_model_whose_regions_look_at_no_word_is_refused_in_that_direction():
+    attended = with_boxes(vl=False, causal=True)
+    for figure in (token_figure, regions_figure):
+        with pytest.raises(ValueError, match=r"tiny has no attention from regions to words \(S_VL\)"):
+            figure(attended, cross="vl")
+    with pytest.raises(ValueError, match="unknown cross 'vv'"):
+        token_figure(attended, cross="vv")
 
 
-def test_scores_are_drawn_with_their_intervals_and_chance():
-    figure = scores_plot({"group": {"none": (0.4, 0.3, 0.5), "CACR": (0.5, 0.45, 0.6)}}, {"group": 1 / 6})
-    panel = figure.axes[0]
-    ends = [line.get_xdata() for line in panel.lines if len(line.get_xdata()) == 2]
-    assert [0.3, 0.5] in [list(x) for x in ends]
-    assert [1 / 6, 1 / 6] in [list(x) for x in ends]
+def test_one_head_is_drawn_where_heads_are_kept_apart():
+    attended = with_boxes(heads=2)
+    looks = attended.blocks[3].lv[0, 1]
+    shown = panels(token_figure(attended, ["on"], head=1))["on"]
+    assert f"{float(looks[3].max()):.2f}" in numbers(shown)
+    assert any("layer 3, head 1" in text.get_text() for text, _ in texts_of(token_figure(attended, head=1)))
 
 
-def test_curves_keep_the_colors_of_the_given_order():
-    figure = curves_plot({"loss": {"b": ([1, 2], [3.0, 2.0])}}, methods=["a", "b"])
-    other = scores_plot({"x": {"a": (0, 0, 0), "b": (1, 1, 1)}}, {})
-    assert figure.axes[0].lines[0].get_color() == other.axes[0].lines[-1].get_color()
+def test_patches_are_a_heat_map_whose_values_are_the_attention():
+    attended = with_patches()
+    shown = panels(token_figure(attended, ["hill"]))["hill"]
+    heat = shown.images[-1].get_array()
+    row = attended.at(-1).lv[0, 5]
+    np.testing.assert_allclose(heat, row.reshape(4, 6).numpy())
+    assert boxes_drawn(shown, RED) == [(*patch_box(int(row.argmax()), (4, 6))[:2], "-")]
+    assert numbers(shown) == {f"{float(row.max()):.2f}"}
+
+
+def test_heat_maps_share_one_scale_that_a_bar_tells_in_numbers():
+    attended = with_patches()
+    figure = token_figure(attended)
+    highest = float(word_attention(attended).values.max())
+    drawn = [axes for axes in figure.axes if axes.images and len(axes.images) > 1]
+    assert len(drawn) == 5
+    assert all(axes.images[-1].norm.vmax == pytest.approx(highest) for axes in drawn)
+    assert f"{highest:.2f}" in {text.get_text() for text, _ in texts_of(figure)}
+
+
+def test_regions_without_a_place_are_bars_as_high_as_their_attention():
+    attended = made()
+    shown = panels(token_figure(attended, ["on"]))["on"]
+    heights = [bar.get_height() for bar in shown.patches]
+    np.testing.assert_allclose(heights, attended.at(-1).lv[0, 3].numpy(), rtol=1e-6)
+    (label,) = numbers(shown)
+    assert label == f"{max(heights):.2f}"
+    words = {text.get_text().split("  ")[1] for text in regions_figure(attended).axes[0].texts}
+    assert words == {", ".join(names) for names in words_of_regions(word_attention(attended)).values()}
+
+
+def test_regions_without_pixels_are_drawn_in_an_empty_frame():
+    shown = panels(token_figure(with_boxes(image=None), ["on"]))["on"]
+    assert len(boxes_drawn(shown, GREEN)) == 1
+    assert not shown.images
+
+
+@pytest.mark.parametrize("width", [3.25, 6.75])
+def test_a_figure_has_the_width_that_was_asked_for(width):
+    for attended in (with_boxes(), with_patches(), made()):
+        assert token_figure(attended, width=width).get_size_inches()[0] == width
+        assert regions_figure(attended, width=width).get_size_inches()[0] == width
+
+
+def test_a_sheet_without_room_for_a_panel_is_refused():
+    with pytest.raises(
+        ValueError, match=r"4 columns on 0.7 inches; expected 1 column or more, and 0.8 inches"
+    ):
+        token_figure(with_boxes(tokens=[f"w{i}" for i in range(9)]), width=0.7)
+    with pytest.raises(ValueError, match="0 columns"):
+        token_figure(with_boxes(), columns=0)
+
+
+@pytest.mark.parametrize("size", [(600, 40), (40, 600), (60, 40)])
+def test_long_and_tall_pictures_keep_their_shape_and_their_labels(size):
+    attended = with_boxes(image=Image.new("RGB", size))
+    for figure in (token_figure(attended), regions_figure(attended)):
+        assert_readable(figure)
+        panel = figure.axes[0].get_window_extent()
+        assert panel.height / panel.width == pytest.approx(size[1] / size[0], rel=0.01)
+
+
+LONG = ["incomprehensibilities", "$x_1$", "50%", "<b>", *[f"word{i}" for i in range(8)]]
+
+
+@pytest.mark.parametrize("make", [with_boxes, with_patches, made])
+@pytest.mark.parametrize("width", [3.25, 6.75])
+def test_long_captions_and_odd_signs_stay_readable(make, width):
+    attended = make(tokens=LONG, caption=" ".join(3 * LONG))
+    columns = 2 if width < 4 else 4
+    for figure in (
+        token_figure(attended, columns=columns, width=width),
+        regions_figure(attended, width=width),
+    ):
+        assert_readable(figure)
+    assert "$x_1$" in {text.get_text() for text, _ in texts_of(token_figure(attended, ["$x_1$"]))}
+
+
+def test_labels_that_find_no_room_are_counted_and_not_piled_up():
+    tokens = [f"longest-word-number-{i}" for i in range(90)]
+    looks = (torch.eye(90) + 0.001).tolist()
+    boxes = torch.tensor([[0.4, 0.4, 0.5, 0.5]]).repeat(90, 1)
+    attended = with_boxes(tokens=tokens, regions=90, lv=looks, boxes01=boxes)
+    figure = regions_figure(attended, width=2.0)
+    assert_readable(figure)
+    said = " ".join(text.get_text() for text in figure.texts)
+    assert f"{90 - len(figure.axes[0].texts)} of 90 labels have no room" in said

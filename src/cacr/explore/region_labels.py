@@ -1,0 +1,179 @@
+"""The regions of a picture labelled with the words that attend to them most: Figure 4 (bottom) of the paper.
+
+Paper: arXiv:2212.10549, Figure 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from cacr.attention import Attended
+from cacr.explore.placing import Rect, fitted, is_small, listed, place, text_width
+from cacr.explore.sheets import (
+    BLUE,
+    LEAST,
+    MARGIN,
+    MEDIUM,
+    MOST,
+    ONE_COLUMN,
+    SMALL,
+    Sheet,
+    aspect_of,
+    centered,
+    draw_box,
+    heading,
+    label_size,
+    on_sheet,
+    patch_box,
+    show_picture,
+)
+from cacr.explore.words import number, word_attention, words_of_regions
+
+WIDEST = 0.5
+"""Of a label, as a fraction of the picture; more words than fit are counted."""
+
+
+def regions_figure(
+    attended: Attended,
+    layer: int = -1,
+    head: int | None = None,
+    cross: str = "lv",
+    width: float = ONE_COLUMN,
+) -> Figure:
+    """The picture with the regions that words attend to most, each labelled with these words.
+
+    Boxes of no word are thin and gray. Labels cover no other label and stay in the picture; one that had to move
+    away from its box is tied to it with a line. Regions without a place in the picture become bars.
+
+    Args:
+        attended: A pair.
+        layer: A layer that was watched; below 0: from the last.
+        head: From 0; None for the mean over heads.
+        cross: "lv": where words look; "vl": which regions look at a word.
+        width: Of the figure, in inches.
+
+    Raises:
+        ValueError: A layer, head or cross that is not there.
+    """
+    pair = word_attention(attended, layer, head, cross)
+    labels = words_of_regions(pair)
+    placed = attended.grid is not None or attended.boxes01 is not None
+    wide = width - 2 * MARGIN
+    aspect = aspect_of(attended.image, attended.grid)
+    high = wide * min(max(aspect, LEAST), MOST) if placed else 0.17 * len(labels) + 0.1
+    cell = (MARGIN, MARGIN, MARGIN + wide, MARGIN + high)
+    where = centered(aspect, cell)
+    boxes = _boxes_of(attended, labels)
+    spots = _spots(boxes, labels, where, cell) if placed else {}
+    what = "patch" if attended.grid else "box" if placed else "position"
+    looks = "it attends to most" if cross == "lv" else "that attends to it most"
+    name = f"{attended.model}, " if attended.model else ""
+    below = f"each word at the {what} {looks} ({name}{pair.place})"
+    if placed and len(spots) < len(labels):
+        below += f"; {len(labels) - len(spots)} of {len(labels)} labels have no room"
+    lines, top = heading(attended.caption, width, MEDIUM, 3)
+    small, under = heading(below, width, SMALL, 3)
+    sheet = Sheet(width, 2 * MARGIN + top + under + high + 0.04)
+    sheet.lines(lines, MEDIUM)
+    sheet.lines(small, SMALL, "0.3", MARGIN + top)
+    if placed:
+        _on_picture(sheet, attended, boxes, spots, where)
+    else:
+        highest = {region: float(pair.values[:, region].max()) for region in labels}
+        _beside_bars(sheet, attended, labels, highest, cell)
+    return sheet.figure
+
+
+def _boxes_of(attended: Attended, labels: Mapping[int, Sequence[str]]) -> dict[int, list[float]]:
+    """The boxes that are drawn, in fractions of the picture: all; of a grid those with a label."""
+    if attended.grid is not None:
+        return {region: list(patch_box(region, attended.grid)) for region in labels}
+    if attended.boxes01 is None:
+        return {}
+    return {region: box.tolist() for region, box in enumerate(attended.boxes01)}
+
+
+def _spots(
+    boxes: Mapping[int, Sequence[float]], labels: Mapping[int, Sequence[str]], where: Rect, cell: Rect
+) -> dict[int, tuple[str, Rect]]:
+    """Region -> its label and where that goes; small boxes have the first choice."""
+    at = {region: on_sheet(boxes[region], where) for region in labels}
+    spare = [box for box in at.values() if is_small(box)]
+    found: dict[int, tuple[str, Rect]] = {}
+    for region in sorted(labels, key=lambda one: _area(at[one])):
+        text = listed(labels[region], partial(_fits, room=WIDEST * (cell[2] - cell[0])))
+        text = fitted(text, SMALL, cell[2] - cell[0] - 0.1)
+        taken = [spot for _, spot in found.values()]
+        spot = place(label_size(text_width(text, SMALL)), at[region], cell, taken, spare)
+        if spot is not None:
+            found[region] = text, spot
+    return found
+
+
+def _on_picture(
+    sheet: Sheet,
+    attended: Attended,
+    boxes: Mapping[int, Sequence[float]],
+    spots: Mapping[int, tuple[str, Rect]],
+    where: Rect,
+) -> None:
+    panel = sheet.panel(where)
+    show_picture(panel, attended.image)
+    for region, box in boxes.items():
+        if region in spots:
+            text, spot = spots[region]
+            draw_box(panel, box, BLUE, 1.1)
+            sheet.label(panel, spot, on_sheet(box, where), text, BLUE)
+        else:
+            draw_box(panel, box, "0.65", 0.4, zorder=3, rim=0)
+
+
+def _fits(text: str, room: float) -> bool:
+    return text_width(text, SMALL) <= room
+
+
+def _area(box: Rect) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _beside_bars(
+    sheet: Sheet,
+    attended: Attended,
+    labels: Mapping[int, Sequence[str]],
+    highest: Mapping[int, float],
+    where: Rect,
+) -> None:
+    names = [
+        f"{region}" if attended.region_names is None else f"{region} {attended.region_names[region]}"
+        for region in labels
+    ]
+    names = [fitted(name, SMALL, 0.9) for name in names]
+    left = max(text_width(name, SMALL) for name in names) + 0.06
+    wide = where[2] - where[0] - left
+    panel = sheet.panel((where[0] + left, where[1], where[2], where[3]))
+    top = max(max(highest.values()), 1e-12)
+    panel.set_xlim(0, top / 0.35)  # the words stand to the right of the bars
+    panel.set_ylim(len(labels) - 0.4, -0.6)
+    for row, (region, words) in enumerate(labels.items()):
+        panel.barh(row, highest[region], height=0.7, color=BLUE)
+        room = wide * (1 - 0.35 * highest[region] / top) - 0.06
+        value = number(highest[region])
+        text = listed(words, partial(_fits, room=room - text_width(f"{value}  ", SMALL)))
+        panel.annotate(
+            fitted(f"{value}  {text}", SMALL, room),
+            (highest[region], row),
+            (3, 0),
+            textcoords="offset points",
+            fontsize=SMALL,
+            va="center",
+            parse_math=False,
+        )
+    panel.set_yticks(range(len(labels)))
+    panel.set_yticklabels(names, fontsize=SMALL, parse_math=False)
+    panel.set_xticks([])
+    panel.tick_params(length=0, pad=2)
+    panel.spines[["top", "right", "bottom"]].set_visible(False)
+    panel.spines["left"].set_linewidth(0.5)
