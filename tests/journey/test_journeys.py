@@ -156,16 +156,21 @@ def test_photographs_are_learned_by_heart(tmp_path, reference_data):
     run(
         "explore",
         "run/model",
-        "--data",
+        "--pairs",
         "photos",
-        "--image",
+        "--example",
         "COCO_val2014_000000399879.jpg",
         "--out",
+        "page.html",
+        "--figures",
         "figures",
         cwd=tmp_path,
     )
-    for name in ("tokens.png", "regions.png"):
-        with Image.open(tmp_path / "figures" / name) as picture:
+    assert (tmp_path / "page.html").stat().st_size < 5e6
+    drawn = sorted((tmp_path / "figures").iterdir())
+    assert len(drawn) == 15  # five captions: words, boxes and relations of each
+    for name in drawn:
+        with Image.open(name) as picture:
             assert min(picture.size) > 300
 
 
@@ -208,16 +213,17 @@ def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
     run(
         "explore",
         "run/model",
-        "--data",
-        "photos",
-        "--image",
-        "cup.png",
-        "--cross",
-        "vl",
+        "--pairs",
+        "photos/cup.png",
+        "--caption",
+        "one cup",
+        "--features",
+        "photos/features.safetensors",
         "--out",
-        "figures",
+        "cup.html",
         cwd=tmp_path,
     )
+    assert "one cup" in (tmp_path / "cup.html").read_text()
     run("features", "--convert", "photos/features.safetensors", "-o", "again.safetensors", cwd=tmp_path)
     said = subprocess.run(
         [*CACR, "eval", "run/model", "scenes", "--out", "no"], cwd=tmp_path, capture_output=True, text=True

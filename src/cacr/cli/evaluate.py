@@ -96,7 +96,7 @@ def evaluate(
         data=data,
         features=features,
         images=tuple(images or ()),
-        detector=_detector(detector, device),
+        detector=open_detector_on(detector, device),
         missing=missing,
         split=split,
         n=n,
@@ -226,7 +226,8 @@ def _folder(model: str, benchmarks: list[str]) -> Path:
     return Path(model if Path(model).is_dir() else "runs") / f"evaluation-{named}"
 
 
-def _detector(name: str | None, device: str | None) -> Any:
+def open_detector_on(name: str | None, device: str | None) -> Any:
+    """A detector on the device that a model is put on; None if none is named."""
     if name is None:
         return None
     from cacr.regions.detector import open_detector

@@ -2,67 +2,159 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cacr.cli.show import console
+from cacr.attention import Attended
+from cacr.cli.asked import SCENES, Asked, asked
+from cacr.cli.show import bar, console
+
+Several = Parameter(consume_multiple=True)
 
 
 def explore(
     model: str,
     /,
     *,
-    out: Path,
-    data: str = "scenes",
-    features: Path | None = None,
-    images: Path | None = None,
-    image: int | str = 0,
+    pairs: str = SCENES,
+    compare: str | None = None,
+    out: Path | None = None,
+    figures: Path | None = None,
+    form: Annotated[list[Literal["png", "pdf", "svg"]] | None, Several] = None,
+    n: int = 20,
+    example: Annotated[list[str] | None, Several] = None,
     caption: str | None = None,
-    layer: int = -1,
-    cross: str = "lv",
-    words: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    data: Path | None = None,
+    images: Annotated[list[Path] | None, Several] = None,
+    features: Path | None = None,
+    detector: str | None = None,
+    split: str | None = None,
+    seed: int | None = None,
+    layers: Annotated[list[int] | None, Several] = None,
+    heads: Literal["each", "mean"] | None = None,
+    words: Annotated[list[str] | None, Several] = None,
+    device: str | None = None,
+    title: str = "",
 ) -> int:
-    """Draw the attention between a caption and a picture: the paper's Figures 4 and 5.
+    """See where words and regions attend: one page that opens without a server, and figures for a paper.
+
+    cacr explore scenes-start
+    cacr explore RUN/model --compare scenes-start --n 5
+    cacr explore MODEL --pairs photo.jpg --caption "a mug in some grass" --figures figures --form pdf
 
     Args:
-        model: A model folder, or scenes-start.
-        out: A new folder for tokens.png and regions.png.
-        data: scenes, or captioned pictures (docs/data.md).
-        features: Region features of the pictures, if not inside the folder.
-        images: Folder of the pictures, if not that of the captions.
-        image: Name or index of the picture.
-        caption: A sentence; the picture's first caption if not given.
-        layer: Encoder layer, zero-based; -1 is the last.
-        cross: lv: where words look; vl: which regions look at a word.
-        words: Only these words, in this order.
+        model: A model folder, a name on the hub, or scenes-start: any model that `cacr models` lists.
+        pairs: A benchmark, captioned pictures (docs/data.md), or a picture's file.
+        compare: A second model, seen on the same pairs: the one before fine-tuning, for instance.
+        out: The page, a new .html file; runs/explore-001.html or the next free number, if not given.
+        figures: Also a new folder of figures: tokens (the paper's Figures 4 and 5), regions, relations.
+        form: Of the figures; png if not given.
+        n: Pairs (or examples of a benchmark) at most, the first.
+        example: Only these, by name: an example of the benchmark, a picture.
+        caption: A sentence in place of the pictures' own.
+        data: The benchmark's files.
+        images: Folders of the pictures, if they do not lie beside the captions.
+        features: Region features of the pictures, for models that read regions.
+        detector: Find regions on the fly in place of features: a checkpoint as for `cacr features`.
+        split: Only this part.
+        seed: Album of the embedded world; the dev album if not given.
+        layers: Only these, from 0 or from -1; all if not given.
+        heads: Keep heads apart where the page has room, or their mean alone; the mean for models of patches, whose
+            heads may not fit into memory, if not given.
+        words: In figures of tokens only these, in this order.
+        device: cpu, cuda; a GPU if there is one and none is named.
+        title: Of the page.
     """
-    from cacr._messages import unknown
-    from cacr.data import CaptionSet, open_captions
-    from cacr.data.pairs import captions_of_images
-    from cacr.data.scenes import SEEDS, SceneCaptions
-    from cacr.demo.figures import draw_pair
-    from cacr.demo.start import open_region_scorer
+    from cacr.benchmarks import Options
+    from cacr.cli.evaluate import open_detector_on
+    from cacr.demo.start import open_scorer
+    from cacr.explore.page import Item, write_page
+    from cacr.scorers.looking import look
 
-    if out.exists() and any(out.iterdir()):
-        raise FileExistsError(f"{out} exists and is not overwritten; give a new folder")
-    scorer = open_region_scorer(model)
-    index = int(image) if str(image).isdecimal() else -1
-    pairs: CaptionSet = (
-        SceneCaptions(SEEDS["dev"], max(1, index + 1))
-        if data == "scenes"
-        else open_captions(data, features=features, images=images)
+    out = _page(out)
+    if figures is not None and figures.exists() and any(figures.iterdir()):
+        raise FileExistsError(f"{figures} exists and is not overwritten; give a new folder")
+    given = Options(
+        data, features, tuple(images or ()), open_detector_on(detector, device), split=split, seed=seed
     )
-    if index < 0 and image in pairs.image_ids:
-        index = list(pairs.image_ids).index(str(image))
-    if not 0 <= index < len(pairs.image_ids):
-        raise ValueError(
-            unknown("picture", image, list(pairs.image_ids)[:20])
-            + f" Or an index from 0 to {len(pairs.image_ids) - 1}."
-        )
-    sentence = caption or pairs.captions[captions_of_images(pairs)[index][0]]
-    made = draw_pair(scorer, sentence, pairs.picture(index), out, layer=layer, cross=cross, words=words)
-    for path in made:
-        console.print(f"Wrote {path}")
+    names = [model] if compare is None else [model, compare]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{model} compared with itself; give another model with --compare")
+    scorers = {name: open_scorer(name, device=device) for name in names}
+    apart = {
+        name: heads or ("each" if getattr(one, "looks_at", None) == "regions" else "mean")
+        for name, one in scorers.items()
+    }
+    items, drawn = [], []
+    with bar() as progress:
+        found = asked(pairs, given, n, example or (), caption)
+        task = progress.add_task("attention", total=len(found), note="")
+        for one in found:
+            views = {
+                name: [
+                    [look(scorer, c, p, layers or "all", apart[name]) for p in one.pictures]
+                    for c in one.captions
+                ]
+                for name, scorer in scorers.items()
+            }
+            images_shown = [_shown(views, column) for column in range(len(one.pictures))]
+            note = f"{one.name}: {one.note}" if one.note else one.name
+            items.append(Item(one.captions[0], one.captions, images_shown, views, note))
+            if figures is not None:
+                drawn.append((one, views))
+            progress.advance(task)
+    if figures is not None:
+        made = _draw(drawn, figures, form or ["png"], words)
+        console.print(f"Wrote {len(made)} figures to {figures}")
+    written = write_page(items, out, title=title or f"{' and '.join(names)} on {pairs}")
+    console.print(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
+    if written.left_out:
+        console.print(written.left_out, markup=False)
     return 0
+
+
+def _page(out: Path | None) -> Path:
+    if out is None:
+        taken = (Path("runs") / f"explore-{number:03d}.html" for number in range(1, 1000))
+        return next(path for path in taken if not path.exists())
+    if out.suffix != ".html":
+        raise ValueError(
+            f"the page is named {out}; expected a name that ends in .html (figures go to --figures)"
+        )
+    if out.exists():
+        raise FileExistsError(f"{out} exists and is not overwritten; give another name")
+    return out
+
+
+def _shown(views: dict[str, list[list[Attended]]], column: int) -> Any:
+    """The picture of a column as the first model saw it."""
+    return next(iter(views.values()))[0][column].image
+
+
+def _draw(
+    drawn: Sequence[tuple[Asked, dict[str, list[list[Attended]]]]],
+    folder: Path,
+    forms: Sequence[str],
+    words: Sequence[str] | None,
+) -> list[Path]:
+    """Figures of every true pair."""
+    from cacr.explore import regions_figure, relations_figure, save_figures, token_figure
+
+    made: list[Path] = []
+    for index, (one, views) in enumerate(drawn):
+        for name, grid in views.items():
+            for column in range(len(one.pictures)):
+                view = grid[min(column, len(grid) - 1)][column]
+                which = re.sub(r"\W+", "-", f"{index:02d}-{one.name}-{name}").strip("-")
+                named = f"{which}-{column}" if len(one.pictures) > 1 else which
+                found = {
+                    f"{named}-tokens": token_figure(view, words),
+                    f"{named}-regions": regions_figure(view),
+                    f"{named}-relations": relations_figure(view),
+                }
+                made += save_figures(found, folder, forms)
+    return made

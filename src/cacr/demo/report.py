@@ -15,8 +15,8 @@ from typing import Any
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_pair
 from cacr.demo.run import ARMS, START, DemoConfig
-from cacr.demo.start import open_region_scorer
-from cacr.explore import curves_plot, scores_plot
+from cacr.demo.start import open_scorer
+from cacr.explore import curves_plot, save_figure, scores_plot
 from cacr.study.measures import Column, columns_of, difference_json, difference_text, scores_markdown
 from cacr.study.workers import Job
 
@@ -99,11 +99,12 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
         for title, column in table.items()
     }
     chance = {title: column["chance"] for title, column in table.items()}
-    scores_plot(scores, chance, "Mean over seeds with 95 % intervals").savefig(folder / "scores.png", dpi=150)
+    title = "Mean over seeds with 95 % intervals"
+    save_figure(scores_plot(scores, chance, title), folder / "scores.png", overwrite=True)
     curves = _curves(jobs)
     if curves:
         figure = curves_plot(curves, "Seed 0: parts of the loss while fine-tuning", [START, *ARMS])
-        figure.savefig(folder / "curves.png", dpi=150)
+        save_figure(figure, folder / "curves.png", overwrite=True)
     scenes = SceneCaptions(SEEDS["dev"], 12)
     index = next(i for i, s in enumerate(scenes.scenes) if s.claim.relation and len(s.things) == 3)
     models = {START: "scenes-start"} | {
@@ -113,7 +114,7 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
     }
     for name, model in models.items():
         draw_pair(
-            open_region_scorer(model),
+            open_scorer(model),
             scenes.captions[index],
             scenes.picture(index),
             folder / f"attention-{name}",
@@ -168,11 +169,16 @@ for all, so the intervals speak of this start and of scenes like these (album {a
 {_shown("curves", "Losses while fine-tuning", out)}
 ## Attention
 
-Before, in the last layer: the box each word attends to most in green, other high ones in red.
+Before, in the last layer: the box each word attends to most with a whole line, other high ones dashed.
 
 ![start](figures/attention-start/tokens.png)
-
+{_shown("attention-start/relations", "Before: the attention among words, and the regions' carried over", out)}
 {_shown("attention-CACR/tokens", "After fine-tuning with CACR (the others are beside it)", out)}
+{_shown("attention-CACR/relations", "After: the same relations", out)}
+Both on one page, word by word and head by head:
+
+    cacr explore arms/CACR-seed-0/run/model --compare scenes-start
+
 ## Repeat it
 
     {command}

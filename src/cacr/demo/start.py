@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cacr.data import Scorer
-from cacr.scorers import RegionScorer
 from cacr.scorers.opening import open_scorer as open_any
 from cacr.training.start import scenes_start
 
@@ -23,17 +22,3 @@ def open_scorer(model: str, **options: Any) -> Scorer:
         with scenes_start() as folder:
             return open_any(str(folder), name=START, **options)
     return open_any(model, **options)
-
-
-def open_region_scorer(model: str, **options: Any) -> RegionScorer:
-    """A scorer of UNITER, OSCAR or ROSITA, whose attention can be looked into.
-
-    Raises:
-        ValueError: Another family.
-    """
-    scorer = open_scorer(model, **options)
-    if not isinstance(scorer, RegionScorer):
-        raise ValueError(
-            f"{model} is no UNITER, OSCAR or ROSITA; figures are drawn of these. Use `cacr.watch` on other models"
-        )
-    return scorer

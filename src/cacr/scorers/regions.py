@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cacr.attention import AttentionBlocks, watch
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
 from cacr.models.processing import RegionProcessor
@@ -69,28 +68,6 @@ class RegionScorer(EncodedScorer):
     def forward(self, text: Encoded, seen: Encoded) -> Tensor:
         """The ranking logit of each pair."""
         return self.model(**self.processor.join(text, seen), first_only=True).rank_scores[:, 0]
-
-    @torch.inference_mode()
-    def attention(
-        self, captions: Sequence[str], pictures: Sequence[Picture], layer: int = -1
-    ) -> tuple[AttentionBlocks, list[list[str]]]:
-        """Attention of pairs at a layer (mean over heads), and the tokens of each caption's text axis.
-
-        Raises:
-            ValueError: A caption without a word, or a layer that the model does not have.
-        """
-        inputs = self.ready(self.processor(captions, [picture.regions for picture in pictures]))
-        text = self.processor.text_mask(
-            inputs["input_ids"], inputs["attention_mask"], token_type_ids=inputs.get("token_type_ids")
-        )
-        with watch(self.model, layer=layer, text_mask=lambda inputs: text) as attention:
-            self.model(**inputs)
-            blocks = attention.blocks()
-        tokens = [
-            self.processor.tokenizer.convert_ids_to_tokens(ids[mask].tolist())
-            for ids, mask in zip(inputs["input_ids"], text, strict=True)
-        ]
-        return blocks, tokens
 
     def describe(self) -> dict[str, Any]:
         """The model's class, sizes and head."""

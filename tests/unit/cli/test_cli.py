@@ -57,10 +57,9 @@ def test_every_command_explains_its_options(command, capsys):
             "needs a folder of captioned pictures: --data",
         ),
         (
-            ["explore", "scenes-start", "--out", "{tmp}/x", "--layer", "7"],
+            ["explore", "scenes-start", "--out", "{tmp}/x.html", "--layers", "7"],
             "layer is 7; the model has 3 layers",
         ),
-        (["explore", "scenes-start", "--out", "{tmp}/x", "--words", "purpel"], "unknown word 'purpel'"),
         (["convert", "nothing.pt", "{tmp}/x"], "no checkpoint at nothing.pt"),
         (["rescore", "{tmp}"], "no records"),
         (["features", "{tmp}", "-o", "{tmp}/f.safetensors"], "no pictures in"),

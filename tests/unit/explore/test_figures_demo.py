@@ -6,12 +6,12 @@ from tests.unit.explore.pairs import with_boxes
 
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_attended, draw_pair
-from cacr.demo.start import open_region_scorer
+from cacr.demo.start import open_scorer
 
 
 @pytest.fixture(scope="module")
 def start():
-    return open_region_scorer("scenes-start")
+    return open_scorer("scenes-start")
 
 
 @pytest.fixture(scope="module")

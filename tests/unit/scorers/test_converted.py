@@ -11,6 +11,7 @@ from cacr.data.pairs import Picture
 from cacr.models.loading import load_model
 from cacr.regions import Regions, write_features
 from cacr.scorers import RegionScorer
+from cacr.scorers.looking import look_many
 from cacr.training import TrainConfig, train
 
 CAPTIONS = ["A mug in some grass.", "the zebra sits on a small table", "a woman behind the green car"]
@@ -65,11 +66,10 @@ def test_a_pair_scores_the_same_alone_and_among_others(folder, pictures):
 
 def test_attention_comes_with_the_words_of_the_caption_alone(folder, pictures):
     scorer = RegionScorer.from_pretrained(folder, device="cpu")
-    blocks, tokens = scorer.attention(CAPTIONS, pictures)
-    assert [len(some) for some in tokens] == blocks.text_mask.sum(1).tolist()
-    assert tokens[0][:5] == ["a", "mug", "in", "some", "grass"]
-    assert not {"[CLS]", "[SEP]", "dog"} & {token for some in tokens for token in some}
-    assert blocks.region_mask.sum(1).tolist() == [3, 5, 2]
+    looked = list(look_many(scorer, CAPTIONS, pictures))
+    assert list(looked[0].tokens[:5]) == ["a", "mug", "in", "some", "grass"]
+    assert not {"[CLS]", "[SEP]", "dog"} & {token for one in looked for token in one.tokens}
+    assert [one.regions for one in looked] == [3, 5, 2]
 
 
 def test_it_says_what_its_score_is(folder):
