@@ -15,7 +15,6 @@ from cacr.benchmarks.mmvp_vlm import MMVP_VLM
 from cacr.benchmarks.naturalbench import NATURALBENCH
 from cacr.benchmarks.retrieval import RETRIEVAL, SCENES_RETRIEVAL
 from cacr.benchmarks.scenes import SCENES
-from cacr.benchmarks.statistics import Estimate, crossed, paired_difference, proportion
 from cacr.benchmarks.sugarcrepe import SUGARCREPE
 from cacr.benchmarks.sugarcrepe_pp import SUGARCREPE_PP
 from cacr.benchmarks.valse import VALSE
@@ -25,6 +24,7 @@ from cacr.benchmarks.vsr import VSR
 from cacr.benchmarks.whatsup import WHATSUP, WHATSUP_QA
 from cacr.benchmarks.winoground import WINOGROUND
 from cacr.benchmarks.word_order import COCO_ORDER, FLICKR30K_ORDER
+from cacr.statistics import Estimate, crossed, paired_difference, proportion
 
 _ALL = (
     WINOGROUND,

@@ -10,10 +10,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from PIL import Image
 
-from cacr.benchmarks.statistics import Estimate, proportion
 from cacr.data import Scorer
 from cacr.data.named_pictures import Missing
 from cacr.regions import Regions
+from cacr.statistics import Estimate, proportion
 
 Record = dict[str, Any]
 """One example: its id, its tags, its cluster, and the match scores or ranks. JSON."""

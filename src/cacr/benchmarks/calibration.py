@@ -25,7 +25,7 @@ from scipy import optimize, special, stats
 
 from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Record
-from cacr.benchmarks.statistics import LEVEL, Estimate
+from cacr.statistics import LEVEL, Estimate
 
 BINS = 10
 RESAMPLES = 1000

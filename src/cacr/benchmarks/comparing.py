@@ -21,7 +21,7 @@ from scipy import stats
 from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Benchmark, Record, clusters_of
 from cacr.benchmarks.power import detectable_from, holm, paired_test
-from cacr.benchmarks.statistics import LEVEL, Estimate, paired_difference
+from cacr.statistics import LEVEL, Estimate, paired_difference
 
 ASKED = ("captions", "pictures", "label", "answers", "pool", "own", "cluster")
 """What a record holds of the question; the rest of it is the answer."""

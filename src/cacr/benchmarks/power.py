@@ -2,7 +2,7 @@
 
 Two models answer the same examples. Where the examples are independent, McNemar's exact test asks whether those that
 only one model gets right lean to one side; where they share pictures, the test is Student's on the clustered paired
-difference, whose error is that of `cacr.benchmarks.statistics.paired_difference`: the two agree on 0.
+difference, whose error is that of `cacr.statistics.paired_difference`: the two agree on 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cacr.benchmarks.statistics import LEVEL, TINY, Spread, mcnemar_p, spread
+from cacr.statistics import LEVEL, TINY, Spread, mcnemar_p, spread
 
 POWER = 0.8
 

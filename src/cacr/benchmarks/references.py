@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from cacr._messages import unknown
-from cacr.benchmarks.statistics import Estimate, wilson
+from cacr.statistics import Estimate, wilson
 
 KEYS = ("benchmark", "group", "model", "source", "note", "n", "scores")
 # fmt: off

@@ -16,7 +16,7 @@ from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Row
 from cacr.benchmarks.comparing import Difference
 from cacr.benchmarks.references import Reference, references_for
-from cacr.benchmarks.statistics import Estimate
+from cacr.statistics import Estimate
 
 MEAN = "mean of parts"
 """The group of an average as published, which is none of one's own."""

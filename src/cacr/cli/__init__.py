@@ -38,7 +38,14 @@ COMMANDS = {
         "cacr.cli.compare:compare",
         "Paired differences between evaluations of the same examples: tests, Holm, detectable size.",
     ),
-    "explore": ("cacr.cli.explore:explore", "Draw the attention between a caption and a picture."),
+    "explore": (
+        "cacr.cli.explore:explore",
+        "See where words and regions attend: a page that opens without a server, and figures for a paper.",
+    ),
+    "analyze": (
+        "cacr.cli.analyze:analyze",
+        "Measure how well attention is aligned and what the regularizers ask of it, by layer and head.",
+    ),
     "features": (
         "cacr.cli.features:features",
         "Detect the regions of pictures, or convert features of others.",

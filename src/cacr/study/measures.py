@@ -1,6 +1,6 @@
 """What is read off the records of finished runs: scores and paired differences of each arm, as numbers and as text.
 
-Seeds and examples are crossed (`cacr.benchmarks.statistics`). A starting model has no seed: it serves for all.
+Seeds and examples are crossed (`cacr.statistics`). A starting model has no seed: it serves for all.
 """
 
 from __future__ import annotations

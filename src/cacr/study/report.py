@@ -16,7 +16,7 @@ from typing import Any
 
 from cacr._files import write_text_whole
 from cacr.benchmarks.power import detectable_from, holm, paired_test
-from cacr.benchmarks.statistics import LEVEL
+from cacr.statistics import LEVEL
 from cacr.study.figures import arms_plot, contrasts_plot
 from cacr.study.measures import (
     MEASURES,

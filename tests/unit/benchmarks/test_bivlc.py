@@ -5,8 +5,8 @@ from tests.unit.benchmarks.test_picture_tables import png, write_table
 
 from cacr.benchmarks import Options, table
 from cacr.benchmarks.bivlc import BIVLC
-from cacr.benchmarks.statistics import proportion
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 PICTURES = ("image", "negative_image")
 

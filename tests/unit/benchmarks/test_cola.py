@@ -8,8 +8,8 @@ from PIL import Image
 
 from cacr.benchmarks import Options
 from cacr.benchmarks.cola import COLA
-from cacr.benchmarks.statistics import proportion
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 FILE = "COLA_multiobjects_matching_benchmark.json"
 ADDRESS = "https://cs-people.bu.edu/array/data/vg_gqa_images"

@@ -9,8 +9,8 @@ from tests.unit.benchmarks.test_picture_tables import png, write_table
 
 from cacr.benchmarks import Options
 from cacr.benchmarks.colorswap import COLORSWAP
-from cacr.benchmarks.statistics import proportion
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 def row(number, **changed):

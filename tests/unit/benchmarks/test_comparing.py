@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from cacr.benchmarks.comparing import compare, correlations
 from cacr.benchmarks.power import detectable, detectable_from, holm, paired_test
 from cacr.benchmarks.scenes import SCENES
-from cacr.benchmarks.statistics import paired_difference
+from cacr.statistics import paired_difference
 
 
 def run(seed, n=60, right=0.6, cluster=lambda i: f"scene {i}"):

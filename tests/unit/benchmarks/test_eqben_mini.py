@@ -9,9 +9,9 @@ from PIL import Image
 
 from cacr.benchmarks import Options, table
 from cacr.benchmarks.eqben_mini import EQBEN_MINI
-from cacr.benchmarks.statistics import proportion
 from cacr.regions import Regions
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 def entry(number, subset="eqbenag", ending="png", **changed):

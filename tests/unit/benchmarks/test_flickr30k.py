@@ -10,8 +10,8 @@ from PIL import Image
 from cacr.benchmarks import Options, table
 from cacr.benchmarks.coco import COCO_1K, COCO_5K, FoldsWork
 from cacr.benchmarks.flickr30k import CAPTIONS, FLICKR30K
-from cacr.benchmarks.statistics import proportion
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 ALL = pytest.mark.parametrize("benchmark", [FLICKR30K, COCO_5K, COCO_1K], ids=lambda b: b.name)
 NAMES = {

@@ -8,8 +8,8 @@ from PIL import Image
 
 from cacr.benchmarks import Options, table
 from cacr.benchmarks.mmvp_vlm import MMVP_VLM
-from cacr.benchmarks.statistics import proportion
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 HEADER = ["Question ID", "Type", "Statement"]
 

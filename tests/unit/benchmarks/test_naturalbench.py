@@ -8,9 +8,9 @@ from PIL import Image
 
 from cacr.benchmarks import Options
 from cacr.benchmarks.naturalbench import NATURALBENCH, chance, right
-from cacr.benchmarks.statistics import proportion
 from cacr.data import Answered
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from cacr.benchmarks import Options, table
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.sugarcrepe import ORDER_ONLY, PARTS, SUGARCREPE, words
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from cacr.benchmarks import Options
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.sugarcrepe_pp import PARTS, SUGARCREPE_PP, chance, right
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from cacr.benchmarks import Row, paired_difference, proportion
 from cacr.benchmarks.comparing import Difference
-from cacr.benchmarks.statistics import Estimate
 from cacr.benchmarks.tables import render
+from cacr.statistics import Estimate
 
 RIGHT = [True] * 57 + [False] * 343
 

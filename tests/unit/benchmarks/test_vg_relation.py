@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from cacr.benchmarks import Options, table
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.vg_attribution import OFTEN, VG_ATTRIBUTION
 from cacr.benchmarks.vg_relation import VG_RELATION, Crop
 from cacr.regions import Regions, write_features
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 BOTH = pytest.mark.parametrize("benchmark", [VG_RELATION, VG_ATTRIBUTION], ids=lambda b: b.name)
 FILES = {"vg-relation": "visual_genome_relation.json", "vg-attribution": "visual_genome_attribution.json"}

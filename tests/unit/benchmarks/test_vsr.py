@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from cacr.benchmarks import Options, table
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.vsr import CATEGORY_OF, OWN, VSR, _half, best_threshold, chance, right
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from PIL import Image
 from cacr.benchmarks import Options, table
 from cacr.benchmarks.benchmark import chance_of
 from cacr.benchmarks.examples import Example
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.whatsup import FILES, QA_FILES, WHATSUP, WHATSUP_QA, mark_whole, right
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 A, B = ("on", "under", "left_of", "right_of"), ("in-front_of", "behind", "left_of", "right_of")
 FOLDERS = {"A": "controlled_images", "B": "controlled_clevr"}

@@ -14,10 +14,10 @@ from PIL import Image
 from tests.unit.benchmarks.test_picture_tables import png, write_table
 
 from cacr.benchmarks import Options, table
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.winoground import CHANCE, WINOGROUND, group_match, score
 from cacr.regions import Regions, write_features
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 
 def test_a_perfect_model_scores_all():

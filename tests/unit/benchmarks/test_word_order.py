@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from cacr.benchmarks import Options
-from cacr.benchmarks.statistics import proportion
 from cacr.benchmarks.word_order import COCO_ORDER, FLICKR30K_ORDER
 from cacr.scorers import ConstantScorer, RandomScorer
+from cacr.statistics import proportion
 
 BOTH = pytest.mark.parametrize("benchmark", [COCO_ORDER, FLICKR30K_ORDER], ids=lambda b: b.name)
 CAPTIONS = ["a dog runs fast", "fast dog runs a", "runs a dog fast", "dog a runs fast", "a fast runs dog"]

@@ -5,8 +5,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cacr.benchmarks import Row, proportion
 from cacr.benchmarks.references import Reference
-from cacr.benchmarks.statistics import Estimate
 from cacr.explore.plots import estimates_plot
+from cacr.statistics import Estimate
 
 NAN = float("nan")
 

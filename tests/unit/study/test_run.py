@@ -13,7 +13,7 @@ from scipy import stats
 from cacr.benchmarks import BENCHMARKS
 from cacr.benchmarks.power import holm
 from cacr.benchmarks.records import read_records
-from cacr.benchmarks.statistics import spread
+from cacr.statistics import spread
 from cacr.study import StudyPlan, finished, jobs_of, run_study
 from cacr.study.report import write_report
 from cacr.study.workers import run_jobs

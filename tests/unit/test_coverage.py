@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cacr.benchmarks.power import paired_test
-from cacr.benchmarks.statistics import paired_difference, proportion
+from cacr.statistics import paired_difference, proportion
 
 TIMES = 2000
 

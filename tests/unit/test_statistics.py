@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cacr.benchmarks.statistics import crossed, mcnemar_p, paired_difference, proportion, spread
+from cacr.statistics import crossed, mcnemar_p, paired_difference, proportion, spread
 
 
 def test_a_proportion_has_wilsons_interval():

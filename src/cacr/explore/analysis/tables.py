@@ -1,0 +1,48 @@
+"""Cells and tables of the report: a value with its interval, what the interval says, rows of Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def number(row: Row | None, unit: str) -> str:
+    """A value with its interval."""
+    if row is None or row["value"] is None:
+        return "undefined"
+    scale, digits = (100, 1) if unit in ("share", "difference") else (1, _digits(row))
+    sign = "+" if unit == "difference" else ""
+    said = f"{scale * row['value']:{sign}.{digits}f}" + (" %" if unit == "share" else "")
+    if row["low"] is None:
+        return said
+    return said + f" [{scale * row['low']:{sign}.{digits}f}, {scale * row['high']:{sign}.{digits}f}]"
+
+
+def _digits(row: Row) -> int:
+    """Decimals that show the interval's width, three or more."""
+    width = None if row["low"] is None else row["high"] - row["low"]
+    return 3 if not width else min(9, max(3, 1 - math.floor(math.log10(width))))
+
+
+def verdict(row: Row | None, at: float = 0.0) -> str:
+    """What an interval says of a value: "above", "below" or "not resolved"."""
+    if row is None or row["value"] is None or row["low"] is None:
+        return "no interval"
+    if row["low"] <= at <= row["high"]:
+        return "not resolved"
+    return "above" if row["value"] > at else "below"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown; bars inside of cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def resolved(row: Row) -> str:
+    """The verdict on a difference from 0 in words."""
+    said = verdict(row)
+    return f"resolved ({said})" if said in ("above", "below") else said

@@ -1,0 +1,213 @@
+"""Over pairs and models: arms, differences, correlations, and a folder that holds all of it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cacr.explore.analysis import Subject, measure, summarize, write_analysis
+from cacr.explore.analysis.intervals import mean
+from cacr.explore.analysis.measures import CORRELATED, MEASURES
+from cacr.explore.analysis.report import report
+from cacr.explore.analysis.tables import number, table, verdict
+
+EXAMPLES = 12
+
+
+@pytest.fixture(autouse=True)
+def fewer_draws(monkeypatch):
+    from cacr.explore.analysis import correlations
+
+    monkeypatch.setattr(correlations, "DRAWS", 60)
+
+
+@pytest.fixture
+def subject_of(attended_of):
+    """A model's measures of 24 pairs of 12 examples, of random attention."""
+
+    def make(name, seed=0, truth=True, match=True, **parts):
+        pairs = []
+        for index in range(2 * EXAMPLES):
+            known = torch.zeros(5, 4, dtype=torch.bool)
+            known[1, index % 4] = known[3, (index + 1) % 4] = True
+            attended = attended_of(seed=1000 * seed + index, **parts)
+            pairs.append(measure(attended, known if truth else None, f"p{index}", f"e{index // 2}"))
+        if not match:
+            return Subject(name, pairs)
+        scores = np.random.default_rng(seed).normal(size=(EXAMPLES, 2, 2)) + np.eye(2)
+        examples = [f"e{i}" for i in range(EXAMPLES)]
+        return Subject(name, pairs, scores, examples, examples)
+
+    return make
+
+
+def with_notes(found):
+    return {"data": "24 pairs.", "notes": ["A note."], **found}
+
+
+def rows_of(found, part, **wanted):
+    return [row for row in found[part] if all(row.get(key) == value for key, value in wanted.items())]
+
+
+def test_a_mean_is_the_mean_over_pairs_by_layer_and_head(subject_of):
+    one = subject_of("a")
+    found = summarize([one])
+    for head, column in (("mean", 0), (2, 3)):
+        (row,) = rows_of(found, "means", measure="soft_language", layer=1, head=head)
+        values = np.array([pair.values["soft_language"][1, column] for pair in one.pairs])
+        its = mean(values, [pair.cluster for pair in one.pairs])
+        assert (row["value"], row["low"], row["high"]) == pytest.approx(
+            (its.value, its.low, its.high), rel=1e-4
+        )
+        assert (row["n"], row["clusters"], row["seeds"]) == (24, 12, 1)
+    assert {row["measure"] for row in found["means"]} == set(MEASURES)
+
+
+def test_models_of_an_arm_are_pooled_and_their_seeds_are_counted(subject_of):
+    made = [subject_of(f"arm:{i}", seed=i, layers=(0,)) for i in range(3)]
+    found = summarize(made)
+    (row,) = rows_of(found, "means", measure="argmax_lv", layer=0, head="mean")
+    values = np.stack([one.values("argmax_lv")[:, 0, 0] for one in made])
+    assert (
+        row["arm"] == "arm" and row["seeds"] == 3 and row["value"] == pytest.approx(values.mean(), rel=1e-5)
+    )
+    each = rows_of(found, "correlations", measure="entropy_lv", layer=0, what="spearman_soft")
+    assert [row["model"] for row in each] == ["arm:0", "arm:1", "arm:2", None]
+    assert each[3]["value"] == pytest.approx(np.mean([row["value"] for row in each[:3]]), abs=1e-5)
+    assert "over seeds" in each[3]["method"]
+
+
+def test_differences_are_paired_with_the_first_model(subject_of):
+    before, after = subject_of("before"), subject_of("after", seed=5)
+    found = summarize([before, after])
+    (row,) = rows_of(found, "differences", measure="flat_vision", layer=0)
+    off = after.values("flat_vision")[:, 0, 0] - before.values("flat_vision")[:, 0, 0]
+    assert (row["arm"], row["less"]) == ("after", "before") and row["value"] == pytest.approx(
+        off.mean(), rel=1e-4
+    )
+    assert {row.get("score") for row in found["differences"]} == {None, "soft", "group"}
+    same = summarize([before, Subject("again", before.pairs, before.match, before.examples, before.clusters)])
+    assert all(row["value"] == 0 and row["low"] is None for row in same["differences"])
+
+
+def test_seeds_are_paired_by_name_and_a_single_model_with_each(subject_of):
+    arms = [
+        subject_of(f"{arm}:{i}", seed=10 * k + i, layers=(0,)) for k, arm in enumerate("ab") for i in (2, 1)
+    ]
+    start = subject_of("start", seed=99, layers=(0,))
+    by_seed = rows_of(summarize(arms), "differences", measure="soft_lv", layer=0)[0]
+    value = lambda one: one.values("soft_lv")[:, 0, 0].mean()
+    wanted = (value(arms[2]) - value(arms[0]) + value(arms[3]) - value(arms[1])) / 2
+    assert by_seed["value"] == pytest.approx(wanted, rel=1e-4)
+    assert (by_seed["paired"], by_seed["seeds"]) == ("by seed", 2)
+    from_one = rows_of(summarize([start, *arms[:2]]), "differences", measure="soft_lv", layer=0)[0]
+    assert from_one["paired"] == "from the one model start" and from_one["seeds"] == 2
+    strangers = summarize([arms[0], arms[1], subject_of("b:7", layers=(0,)), subject_of("b:8", layers=(0,))])
+    assert strangers["differences"] == []
+
+
+def test_a_difference_between_models_is_in_layers_that_both_have(subject_of):
+    found = summarize([subject_of("a", layers=(1, 2)), subject_of("b", layers=(0, 1), seed=3)])
+    assert {row["layer"] for row in found["differences"] if "layer" in row} == {1}
+
+
+def test_an_example_is_correlated_by_the_mean_of_its_pairs(subject_of):
+    from scipy import stats
+
+    from cacr.explore.analysis import soft_score
+
+    one = subject_of("a", layers=(0,))
+    found = summarize([one])
+    (row,) = rows_of(found, "correlations", measure="hard_language", what="spearman_soft")
+    mine = one.values("hard_language")[:, 0, 0].reshape(EXAMPLES, 2).mean(1)
+    assert row["value"] == pytest.approx(stats.spearmanr(mine, soft_score(one.match)).statistic, rel=1e-4)
+    assert row["n"] == EXAMPLES
+    assert {row["measure"] for row in found["correlations"]} == set(CORRELATED)
+
+
+def test_without_truth_and_scores_less_is_said_and_nothing_is_invented(subject_of):
+    found = summarize([subject_of("a", truth=False, match=False, causal=True)])
+    assert found["scores"] == found["correlations"] == found["differences"] == []
+    assert not any("argmax" in row["measure"] or "vision" in row["measure"] for row in found["means"])
+    told = report(with_notes(found))
+    assert "The truth is not known for these data" in told and "there is no score" in told
+    assert "among regions" not in told.split("## What is measured")[0]
+
+
+def test_models_that_do_not_fit_are_named(subject_of):
+    one = subject_of("a")
+    with pytest.raises(ValueError, match="2 models, a more than once"):
+        summarize([one, subject_of("a", seed=3)])
+    with pytest.raises(ValueError, match="measured on different pairs"):
+        summarize([one, Subject("b", one.pairs[:-1])])
+    with pytest.raises(ValueError, match="the models of x have different layers or heads"):
+        summarize([subject_of("x:1"), subject_of("x:2", layers=(0,))])
+    with pytest.raises(ValueError, match="no pair of a was measured"):
+        Subject("a", [])
+    with pytest.raises(ValueError, match="expected .12, 2, 2. and a cluster an example"):
+        Subject("a", one.pairs, one.match[:5], one.examples, one.clusters)
+    with pytest.raises(ValueError, match="gives no number for some pairs"):
+        Subject("a", one.pairs, one.match * np.nan, one.examples, one.clusters)
+
+
+def test_a_folder_holds_numbers_report_records_and_figures_and_is_never_overwritten(subject_of, tmp_path):
+    made = [subject_of("a|b"), subject_of("after:1", seed=2), subject_of("after:2", seed=3)]
+    found = with_notes(summarize(made))
+    write_analysis(tmp_path / "out", found, made)
+    held = {file.name for file in (tmp_path / "out").iterdir()}
+    figures = {
+        f"{name}.{end}" for name in ("alignment", "distances", "entropy", "heads") for end in ("png", "pdf")
+    }
+    assert held == {"analysis.json", "analysis.md", "records.jsonl"} | figures
+    for name in held:
+        if name.endswith(".png"):
+            with Image.open(tmp_path / "out" / name) as picture:
+                assert min(picture.size) > 150
+    whole = json.loads((tmp_path / "out" / "analysis.json").read_text())
+    assert whole["means"] == found["means"] and whole["level"] == 0.95
+    lines = [json.loads(line) for line in (tmp_path / "out" / "records.jsonl").read_text().splitlines()]
+    assert len(lines) == 3 * 24 and {line["model"] for line in lines} == {"a|b", "after:1", "after:2"}
+    assert lines[5]["values"]["soft_lv"][1][2] == pytest.approx(
+        made[0].pairs[5].values["soft_lv"][1, 2], rel=1e-5
+    )
+    assert lines[5]["match"] == made[0].match[2].tolist()
+    with pytest.raises(FileExistsError, match="is not overwritten"):
+        write_analysis(tmp_path / "out", found, made)
+
+
+def test_every_line_of_a_table_has_as_many_cells(subject_of):
+    told = report(with_notes(summarize([subject_of("a|b"), subject_of("c:1", seed=4)])))
+    lines = [line.replace("\\|", "/") for line in told.splitlines()]
+    widths = {}
+    for before, line in zip(["", *lines], lines, strict=False):
+        if line.startswith("|"):
+            widths[line] = line.count("|")
+            assert not before.startswith("|") or before.count("|") == line.count("|"), line
+    assert len(widths) > 60
+
+
+def test_numbers_and_verdicts_follow_from_the_interval():
+    row = lambda value, low, high: {"value": value, "low": low, "high": high}
+    assert number(row(0.5, 0.4, 0.6), "share") == "50.0 % [40.0, 60.0]"
+    assert number(row(-0.05, -0.1, 0.0), "difference") == "-5.0 [-10.0, +0.0]"
+    assert number(row(0.00012, 0.00011, 0.00013), "nats") == "0.000120 [0.000110, 0.000130]"
+    assert (
+        number(row(1.5, None, None), "bits") == "1.500"
+        and number(row(None, None, None), "bits") == "undefined"
+    )
+    assert verdict(row(0.1, -0.1, 0.3)) == "not resolved" and verdict(row(0.2, 0.1, 0.3)) == "above"
+    assert verdict(row(0.4, 0.3, 0.45), at=0.5) == "below" and verdict(row(1, None, None)) == "no interval"
+    assert table(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |"
+
+
+def test_verdicts_are_those_of_the_numbers(subject_of):
+    one = subject_of(
+        "a", layers=(0,)
+    )  # attention at random, and two words that name two regions: below a constant
+    found = summarize([one])
+    part = report(with_notes(found)).split("## Does the argmax find what is meant: words")[1].split("##")[0]
+    row = part.strip().splitlines()[-1]
+    assert "over constant: resolved (below)" in row and "25.0 %" in row and "24 / 12 / 1" in row
+    assert f"{100 * one.values('argmax_lv')[:, 0, 0].mean():.1f} % [" in row
