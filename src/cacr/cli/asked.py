@@ -29,7 +29,7 @@ class Asked:
     """One thing to look at: a caption and its picture, or two captions and one or two pictures."""
 
     name: str
-    """What its source calls it; unique there."""
+    """What its source calls it; two captions of a picture share it."""
     captions: Sequence[str]
     pictures: Sequence[Picture]
     note: str = ""
@@ -43,9 +43,10 @@ def asked(
     Args:
         source: The name of a benchmark, captioned pictures (docs/data.md), or the file of one picture.
         options: Where pictures and features are.
-        n: At most so many, the first.
+        n: At most so many, the first; 1 or more.
         examples: Only these, by the source's names (of a picture: its captions), in this order.
-        caption: A sentence in place of the source's own captions; each picture that is asked for is shown with it.
+        caption: A sentence in place of the source's own captions; each picture that is asked for is shown with it, once
+            and on its own.
 
     Raises:
         FileNotFoundError: There is no such source.
@@ -53,11 +54,11 @@ def asked(
     """
     if n < 1:
         raise ValueError(f"n is {n}; expected 1 or more to look at")
-    found = list(_chosen(_all(source, options, caption), examples, source, n))
-    if caption is None:
-        return found
-    shown = {id(one.pictures[0]): one for one in found}
-    return [replace(one, captions=[caption], pictures=one.pictures[:1]) for one in shown.values()]
+    found = _chosen(_all(source, options, caption), examples, source)
+    shown = list(islice(map(_cut, found) if caption is None else _with_caption(found, caption), n))
+    if not shown:
+        raise ValueError(f"{source} has no captions with pictures to look at")
+    return shown
 
 
 def _all(source: str, options: Options, caption: str | None) -> Iterator[Asked]:
@@ -98,13 +99,9 @@ def _of_benchmark(name: str, options: Options) -> Iterator[Asked]:
         yield from _of_captions(pairs, None)
         return
     for one in getattr(work, "examples", None) or ():
-        captions, pictures = list(one.captions), [work.picture(key) for key in one.pictures]
-        note = ", ".join(one.tags)
-        if len(captions) > 2:
-            captions = [captions[0], captions[-1]]
-            note = f"{note}; the first and the last of {len(one.captions)} captions".lstrip("; ")
+        pictures = [work.picture(key) for key in one.pictures]
         if pictures:
-            yield Asked(str(one.example), captions, pictures[:2], note)
+            yield Asked(str(one.example), list(one.captions), pictures, ", ".join(one.tags))
 
 
 def _of_captions(pairs: CaptionSet, detect: Callable[[Image.Image], Regions] | None) -> Iterator[Asked]:
@@ -123,16 +120,39 @@ def _with_regions(picture: Picture, detect: Callable[[Image.Image], Regions] | N
     return replace(picture, read_regions=lambda: detect(picture.image))
 
 
-def _chosen(found: Iterator[Asked], examples: Sequence[str], source: str, n: int) -> Iterator[Asked]:
+def _chosen(found: Iterator[Asked], examples: Sequence[str], source: str) -> Iterator[Asked]:
     if not examples:
-        first = list(islice(found, n))
-        if not first:
-            raise ValueError(f"{source} has no captions with pictures to look at")
-        return iter(first)
+        return found
     by_name: dict[str, list[Asked]] = {}
     for one in found:
         by_name.setdefault(one.name, []).append(one)
     for name in examples:
         if name not in by_name:
             raise ValueError(unknown(f"example of {source}", name, by_name))
-    return islice((one for name in examples for one in by_name[name]), n)
+    return (one for name in examples for one in by_name[name])
+
+
+def _with_caption(found: Iterator[Asked], caption: str) -> Iterator[Asked]:
+    """Each picture once with a caption: of what has a name, the first holds all pictures."""
+    known: set[str] = set()
+    for one in found:
+        if one.name in known:
+            continue
+        known.add(one.name)
+        for index, picture in enumerate(one.pictures):
+            which = f"picture {index} of {len(one.pictures)}" if len(one.pictures) > 1 else ""
+            yield replace(
+                one, captions=[caption], pictures=[picture], note="; ".join(filter(None, [one.note, which]))
+            )
+
+
+def _cut(one: Asked) -> Asked:
+    """No more than two captions and two pictures, the first and the last, which the note says."""
+    notes = [one.note] if one.note else []
+    for what, of in (("captions", one.captions), ("pictures", one.pictures)):
+        if len(of) > 2:
+            notes.append(f"the first and the last of {len(of)} {what}")
+    ends = [
+        slice(None) if len(of) <= 2 else slice(0, None, len(of) - 1) for of in (one.captions, one.pictures)
+    ]
+    return replace(one, captions=one.captions[ends[0]], pictures=one.pictures[ends[1]], note="; ".join(notes))

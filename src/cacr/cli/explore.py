@@ -39,6 +39,7 @@ def explore(
     words: Annotated[list[str] | None, Several] = None,
     device: str | None = None,
     title: str = "",
+    budget_mb: float = 5.0,
 ) -> int:
     """See where words and regions attend: one page that opens without a server, and figures for a paper.
 
@@ -68,6 +69,8 @@ def explore(
         words: In figures of tokens only these, in this order.
         device: cpu, cuda; a GPU if there is one and none is named.
         title: Of the page.
+        budget_mb: Megabytes of the page, at most. Where it is too little for all heads or layers, fewer are kept, and
+            the page says which.
     """
     from cacr.benchmarks import Options
     from cacr.cli.evaluate import open_detector_on
@@ -84,7 +87,11 @@ def explore(
     names = [model] if compare is None else [model, compare]
     if len(set(names)) < len(names):
         raise ValueError(f"{model} compared with itself; give another model with --compare")
-    scorers = {name: open_scorer(name, device=device) for name in names}
+    if not budget_mb > 0:
+        raise ValueError(f"--budget-mb is {budget_mb:g}; expected megabytes above 0, 5 for instance")
+    scorers = {
+        label: open_scorer(name, device=device) for label, name in zip(labels(names), names, strict=True)
+    }
     apart = {
         name: heads or ("each" if getattr(one, "looks_at", None) == "regions" else "mean")
         for name, one in scorers.items()
@@ -110,11 +117,32 @@ def explore(
     if figures is not None:
         made = _draw(drawn, figures, form or ["png"], words)
         console.print(f"Wrote {len(made)} figures to {figures}")
-    written = write_page(items, out, title=title or f"{' and '.join(names)} on {pairs}")
+    written = write_page(items, out, title or f"{' and '.join(names)} on {pairs}", budget_mb)
     console.print(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
     if written.left_out:
         console.print(written.left_out, markup=False)
     return 0
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """Short names of models, for where there is little room: of paths the part that differs, two folders at most.
+
+    Example:
+        >>> labels(["runs/cacr/model", "runs/iais/model"]), labels(["study/arms/cacr/run/model", "scenes-start"])
+        (['cacr', 'iais'], ['run/model', 'scenes-start'])
+    """
+    paths = [Path(name) for name in names]
+    parts = [
+        list(path.parts[path.is_absolute() :]) if path.exists() or len(path.parts) > 2 else [name]
+        for path, name in zip(paths, names, strict=True)
+    ]
+    if len(parts) > 1:
+        for end in (0, -1):
+            while all(len(one) > 1 for one in parts) and len({one[end] for one in parts}) == 1:
+                for one in parts:
+                    del one[end]
+    short = ["/".join(one[-2:]) for one in parts]
+    return short if len(set(short)) == len(short) else list(names)
 
 
 def _page(out: Path | None) -> Path:

@@ -61,7 +61,8 @@ def test_two_checkpoints_are_seen_on_one_page(tmp_path, monkeypatch):
         assert (
             main(["explore", "scenes-start", "--compare", str(folder), "--n", "1", "--out", str(page)]) == 0
         )
-        assert "scenes-start" in page.read_text() and json.dumps(str(folder)) in page.read_text()
+        said = page.read_text()
+        assert '"name":"scenes-start"' in said and f'"title":{json.dumps(str(folder))}' in said
 
 
 def test_the_first_captions_of_all_pictures_come_before_the_second(vilt, photos, tmp_path):
@@ -99,6 +100,85 @@ def test_examples_of_a_benchmark_are_chosen_by_name(tmp_path):
     assert "scenes-1-2" in page.read_text() and "scenes-1-1" not in page.read_text()
 
 
+def asked_of(those, monkeypatch, **options):
+    """What is asked for, of a benchmark with these examples; their pictures are known by name alone."""
+    from types import SimpleNamespace
+
+    from cacr.benchmarks import BENCHMARKS, Options
+    from cacr.cli import asked as asking
+    from cacr.data import Picture
+
+    made = [SimpleNamespace(example=name, captions=c, pictures=p, tags=("tag",)) for name, c, p in those]
+    work = SimpleNamespace(examples=made, picture=Picture)
+    monkeypatch.setitem(BENCHMARKS, "scenes", SimpleNamespace(open=lambda options: work))
+    monkeypatch.setattr(asking, "options_of", lambda benchmarks, options: {"scenes": options})
+    found = asking.asked("scenes", Options(), **{"n": 20, **options})
+    return [(one.name, list(one.captions), [p.image_id for p in one.pictures], one.note) for one in found]
+
+
+EXAMPLES = [("a", ["one", "two"], ["p", "q"]), ("a", ["three"], ["p"]), ("b", ["four"], ["r"])]
+
+
+def test_a_caption_of_ones_own_is_shown_with_each_picture_of_each_example_once(monkeypatch):
+    found = asked_of(EXAMPLES, monkeypatch, caption="mine")
+    assert found == [
+        ("a", ["mine"], ["p"], "tag; picture 0 of 2"),
+        ("a", ["mine"], ["q"], "tag; picture 1 of 2"),
+        ("b", ["mine"], ["r"], "tag"),
+    ]
+
+
+def test_repeated_names_do_not_push_chosen_pictures_out(monkeypatch):
+    found = asked_of([*EXAMPLES[1:2] * 5, EXAMPLES[2]], monkeypatch, caption="mine", n=2)
+    assert [name for name, *_ in found] == ["a", "b"]
+    chosen = asked_of(
+        [*EXAMPLES[1:2] * 5, EXAMPLES[2]], monkeypatch, caption="mine", n=2, examples=["a", "b"]
+    )
+    assert chosen == found
+
+
+def test_more_than_two_captions_or_pictures_are_cut_with_a_note(monkeypatch):
+    found = asked_of([("a", ["one", "two", "three"], ["p", "q", "r", "s"])], monkeypatch)
+    note = "tag; the first and the last of 3 captions; the first and the last of 4 pictures"
+    assert found == [("a", ["one", "three"], ["p", "s"], note)]
+
+
+def test_a_caption_of_ones_own_reaches_each_photograph_though_each_has_two(vilt, photos, tmp_path):
+    page = tmp_path / "page.html"
+    arguments = [
+        "explore",
+        vilt,
+        "--pairs",
+        str(photos),
+        "--caption",
+        "a hat",
+        "--n",
+        "2",
+        "--out",
+        str(page),
+    ]
+    assert main(arguments) == 0
+    assert "dog.png" in page.read_text() and "cat.png" in page.read_text()
+    assert page.read_text().count('"captions":["a hat"]') == 2
+
+
+def test_the_budget_of_the_page_is_given_and_named_where_it_is_too_small(photos, tmp_path, capsys):
+    arguments = ["explore", "scenes-start", "--n", "1", "--out", str(tmp_path / "page.html")]
+    assert main([*arguments, "--budget-mb", "0.01"]) == 1
+    assert "--budget-mb" in said(capsys)
+    assert main([*arguments, "--budget-mb", "0.15"]) == 0
+    assert (tmp_path / "page.html").stat().st_size < 150_000
+
+
+def test_models_are_called_by_the_part_of_their_paths_that_differs():
+    from cacr.cli.explore import labels
+
+    assert labels(["/runs/a/cacr/model", "/runs/a/iais/model"]) == ["cacr", "iais"]
+    assert labels(["/far/away/run/model", "scenes-start"]) == ["run/model", "scenes-start"]
+    assert labels(["org/model", "org/other"]) == ["org/model", "org/other"]
+    assert labels(["runs/a/model", "runs/a/model/"]) == ["runs/a/model", "runs/a/model/"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,6 +192,7 @@ def test_examples_of_a_benchmark_are_chosen_by_name(tmp_path):
         (["--pairs", "{photos}", "--compare", "{model}"], "compared with itself"),
         (["--pairs", "{photos}", "--figures", "{photos}/f", "--words", "purpel"], "unknown word 'purpel'"),
         (["--pairs", "winoground"], "needs its files: --data FOLDER"),
+        (["--pairs", "{photos}", "--budget-mb", "0"], "--budget-mb is 0; expected megabytes above 0"),
         (["--pairs", "{photos}", "--seed", "3"], "--seed means nothing"),
     ],
 )

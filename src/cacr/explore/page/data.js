@@ -6,8 +6,10 @@ const READY = new Promise((done) => {
   else done();
 });
 const HEAD_MEAN = 0;
-const BLOCKS = new Map(); // item -> Float32Array
+const BLOCKS = new Map(); // item -> Uint16Array, the units of its numbers
 const ASKED = new Map(); // item -> promise of the same
+const READ = new Map(); // arrays that were asked for, by their place
+const READ_MOST = 64;
 
 // ---- elements; everything that a user wrote is a text node -------------------------------------------------------
 
@@ -50,51 +52,73 @@ async function inflate(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   const planes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const count = planes.length / 2, numbers = new Float32Array(count);
-  for (let i = 0; i < count; i++) numbers[i] = HALF[(planes[i] << 8) | planes[count + i]];
-  return numbers;
+  const count = planes.length / 2, units = new Uint16Array(count);
+  for (let i = 0; i < count; i++) units[i] = (planes[i] << 8) | planes[count + i];
+  return units;
+}
+
+const READERS = {
+  half: (units) => Float32Array.from(units, (bits) => HALF[bits]),
+  single: (units) => new Float32Array(
+    Uint32Array.from({ length: units.length / 2 }, (_, k) => units[2 * k] | (units[2 * k + 1] << 16)).buffer),
+  index: (units) => units,
+};
+
+function unitsOf([, rows, columns, kind]) {
+  return rows * columns * (kind === "single" ? 2 : 1);
 }
 
 function loadItem(index) {
   if (!ASKED.has(index)) {
     ASKED.set(index, READY.then(() => inflate(document.getElementById(`block-${index}`).textContent))
-      .then((numbers) => BLOCKS.set(index, numbers)));
+      .then((units) => BLOCKS.set(index, units)));
   }
   return ASKED.get(index);
 }
 
 function partLength(view) {
-  return view.fields.reduce((total, [, rows, columns]) => total + rows * columns, 0);
+  return view.fields.reduce((total, field) => total + unitsOf(field), 0);
 }
 
-function partsOf(model) {
-  return META.models[model].layers.length * (META.models[model].heads + 1);
+// Whether the heads of a layer (its place in the list) are kept beside their mean.
+function headsKept(model, layer) {
+  return META.models[model].apart.includes(META.models[model].layers[layer]);
 }
 
-// Arrays of a pair at a layer (its place in the list) and a head (0: the mean); null until they are inflated.
+// How many parts a model has before those of a layer.
+function partsBefore(model, layer) {
+  let count = 0;
+  for (let k = 0; k < layer; k++) count += 1 + (headsKept(model, k) ? META.models[model].heads : 0);
+  return count;
+}
+
+// Arrays of a pair at a layer (its place in the list) and a head (0: the mean; also where the layer's heads are not
+// kept); null until they are inflated. The same arrays again for the same question.
 function arrays(item, model, caption, image, layer, head) {
-  const block = BLOCKS.get(item);
-  if (!block) return null;
-  let at = 0;
-  const views = META.items[item].views;
-  for (let m = 0; m < views.length; m++) {
-    for (let c = 0; c < views[m].length; c++) {
-      for (let i = 0; i < views[m][c].length; i++) {
-        const view = views[m][c][i], size = partLength(view);
-        if (m === model && c === caption && i === image) {
-          at += (layer * (META.models[m].heads + 1) + head) * size;
-          const found = {};
-          for (const [name, rows, columns] of view.fields) {
-            found[name] = { rows, columns, numbers: block.subarray(at, at + rows * columns) };
-            at += rows * columns;
-          }
-          return found;
-        }
-        at += partsOf(m) * size;
-      }
-    }
+  if (!BLOCKS.has(item)) return null;
+  const part = headsKept(model, layer) ? head : HEAD_MEAN, key = [item, model, caption, image, layer, part].join();
+  if (!READ.has(key)) {
+    if (READ.size >= READ_MOST) READ.clear();
+    READ.set(key, readPart(item, model, caption, image, partsBefore(model, layer) + part));
   }
-  return null;
+  return READ.get(key);
+}
+
+function readPart(item, model, caption, image, part) {
+  const units = BLOCKS.get(item), views = META.items[item].views, found = {};
+  let at = 0;
+  const skip = (m, c, i) => { at += partsBefore(m, META.models[m].layers.length) * partLength(views[m][c][i]); };
+  for (let m = 0; m < model; m++) views[m].forEach((line, c) => line.forEach((_, i) => skip(m, c, i)));
+  for (let c = 0; c < caption; c++) views[model][c].forEach((_, i) => skip(model, c, i));
+  for (let i = 0; i < image; i++) skip(model, caption, i);
+  const view = views[model][caption][image];
+  at += part * partLength(view);
+  for (const field of view.fields) {
+    const [name, rows, columns, kind] = field;
+    found[name] = { rows, columns, numbers: READERS[kind](units.subarray(at, at + unitsOf(field))) };
+    at += unitsOf(field);
+  }
+  return found;
 }
 
 function row(array, index) {
@@ -105,30 +129,43 @@ function column(array, index) {
   return Float32Array.from({ length: array.rows }, (_, r) => array.numbers[r * array.columns + index]);
 }
 
-function largest(numbers) {
-  let best = 0;
-  for (let i = 1; i < numbers.length; i++) if (numbers[i] > numbers[best]) best = i;
-  return best;
-}
-
 function highest(numbers) {
   let most = 0;
   for (const x of numbers) if (x > most) most = x;
   return most;
 }
 
+// Whether what a drawing was made of has changed since it was last asked.
+function changeOf() {
+  let before = [];
+  return (values, ...others) => {
+    const now = [values && values.buffer, values && values.byteOffset, ...others], changed = now.some((x, k) => x !== before[k]);
+    before = now;
+    return changed;
+  };
+}
+
 function mean(numbers) {
   return numbers.reduce((total, x) => total + x, 0) / numbers.length;
 }
 
-// Three digits; attention below 0.0001 is said to be that.
-function shown(x) {
+// Three digits, or more; what is below 0.0001 is said to be that.
+function shown(x, digits = 3) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   const size = Math.abs(x), sign = x < 0 ? "−" : "";
   if (size === 0) return "0";
-  if (size < 0.0001) return x < 0 ? "> −0.0001" : "< 0.0001";
-  if (size >= 999.5) return sign + Math.round(size);
-  return sign + size.toPrecision(3);
+  if (size < 0.0001 && digits === 3) return x < 0 ? "> −0.0001" : "< 0.0001";
+  if (size >= 10 ** digits - 0.5) return sign + Math.round(size);
+  return sign + size.toPrecision(digits);
+}
+
+// Numbers that are compared: as many digits as it takes for different ones to look different.
+function shownApart(numbers) {
+  const different = new Set(numbers).size;
+  for (let digits = 3; ; digits++) {
+    const texts = numbers.map((x) => shown(x, digits));
+    if (digits === 17 || new Set(texts).size === different) return texts;
+  }
 }
 
 // ---- colours: own tables, even in lightness, one hue (maps) or from blue to yellow (pictures) -----------------------
@@ -145,16 +182,15 @@ function rgb(ramp, share) {
   return [0, 1, 2].map((k) => Math.round(channel(ramp[low], k) * (1 - at + low) + channel(ramp[low + 1], k) * (at - low)));
 }
 
-function shade(share) {
-  return `rgb(${rgb(RAMPS[themeNow()], share).join(",")})`;
-}
-
 function inkOn([r, g, b]) {
   const linear = (x) => (x / 255 <= 0.03928 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4);
   return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) > 0.179 ? "#000" : "#fff";
 }
 
+const PAPER = matchMedia("print");
+
 function themeNow() {
+  if (PAPER.matches) return "light";
   const chosen = document.documentElement.dataset.theme;
   return chosen || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 }

@@ -1,4 +1,7 @@
-"""What fits into a page: all heads and layers, else means over heads, else fewer layers, evenly spaced."""
+"""What fits into a page, the first of these that does, where fewer layers are evenly spaced ones:
+
+all heads of all layers; all heads of fewer layers, means over heads of the others; means alone; means of fewer layers
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,24 @@ class Plan:
 
     Args:
         layers: Model -> layers, in order.
-        heads: Model -> number of heads kept beside their mean; 0: the mean alone.
+        apart: Model -> those of them whose heads are kept one by one beside their mean.
     """
 
     layers: Mapping[str, list[int]]
-    heads: Mapping[str, int]
+    apart: Mapping[str, list[int]]
 
     def left_out(self, counts: Counts) -> str:
         """A sentence about what the page does not have; empty if it has everything."""
         said = []
         for name, (layers, heads) in counts.items():
             missing = []
-            if heads and not self.heads[name]:
+            if heads and not self.apart[name]:
                 missing.append(f"its {heads} heads one by one (the mean over heads is here)")
+            elif heads and len(self.apart[name]) < len(layers):
+                missing.append(
+                    f"its {heads} heads one by one in {len(layers) - len(self.apart[name])} of {len(layers)} layers "
+                    f"(kept: {', '.join(map(str, self.apart[name]))}; the mean over heads is here)"
+                )
             if len(self.layers[name]) < len(layers):
                 kept = ", ".join(map(str, self.layers[name]))
                 missing.append(
@@ -47,12 +55,15 @@ class Plan:
 def plans(counts: Counts) -> Iterator[Plan]:
     """From everything down to the last layer's mean."""
     everything = {name: layers for name, (layers, _) in counts.items()}
+    fewer = [
+        {name: spaced(layers, number) for name, layers in everything.items()}
+        for number in range(max(map(len, everything.values())), 0, -1)
+    ]
     if any(heads for _, heads in counts.values()):
-        yield Plan(everything, {name: heads for name, (_, heads) in counts.items()})
-    for number in range(max(map(len, everything.values())), 0, -1):
-        yield Plan(
-            {name: spaced(layers, number) for name, layers in everything.items()}, dict.fromkeys(counts, 0)
-        )
+        for kept in fewer:
+            yield Plan(everything, {name: kept[name] if heads else [] for name, (_, heads) in counts.items()})
+    for kept in fewer:
+        yield Plan(kept, {name: [] for name in counts})
 
 
 def spaced(layers: Sequence[int], number: int) -> list[int]:
@@ -70,8 +81,9 @@ def spaced(layers: Sequence[int], number: int) -> list[int]:
 class Parts:
     """The numbers of some items, as text for the page; each part is computed once, when it is first asked for."""
 
-    def __init__(self, items: Sequence[Item]):
-        self.items = items
+    def __init__(self, items: Sequence[Item], counts: Counts):
+        self.items, self.counts = items, counts
+        self._sizes: dict[tuple[int, str, int, int, int | None], int] = {}
         self._parts: dict[tuple[int, str, int, int, int | None], np.ndarray] = {}
 
     def about(self, plan: Plan) -> float:
@@ -79,14 +91,11 @@ class Parts:
         total = 0.0
         for index, item in enumerate(self.items):
             for name in item.views:
-                heads = plan.heads[name]
+                heads = len(plan.apart[name]) * self.counts[name][1]
                 for pair, (_, attended) in enumerate(item.pairs(name)):
-                    last = plan.layers[name][-1]
-                    one = [
-                        self._part(index, name, pair, attended, last, head)
-                        for head in ((0,) if heads else (None,))
-                    ]
-                    total += len(packed(one)) * len(plan.layers[name]) * (heads + 1) * 4 / 3
+                    of = (index, name, pair, attended, plan.layers[name][-1])
+                    total += len(plan.layers[name]) * self._size(*of, None) * 4 / 3
+                    total += heads * self._size(*of, 0) * 4 / 3 if heads else 0
         return total
 
     def blocks(self, plan: Plan, most: float) -> list[str] | None:
@@ -107,7 +116,8 @@ class Parts:
         for name in item.views:
             for pair, (_, attended) in enumerate(item.pairs(name)):
                 for layer in plan.layers[name]:
-                    for head in (None, *range(plan.heads[name])):
+                    heads = range(self.counts[name][1] if layer in plan.apart[name] else 0)
+                    for head in (None, *heads):
                         yield self._part(index, name, pair, attended, layer, head)
 
     def _part(
@@ -117,3 +127,11 @@ class Parts:
         if key not in self._parts:
             self._parts[key] = part(attended, layer, head)
         return self._parts[key]
+
+    def _size(
+        self, index: int, name: str, pair: int, attended: Attended, layer: int, head: int | None
+    ) -> int:
+        key = (index, name, pair, layer, head)
+        if key not in self._sizes:
+            self._sizes[key] = len(packed([self._part(index, name, pair, attended, layer, head)]))
+        return self._sizes[key]

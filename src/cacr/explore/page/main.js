@@ -1,14 +1,16 @@
 // The page: items, controls, panes. `build` makes what an item needs; `update_all` shows what is chosen.
 
 let PARTS = []; // what update_all updates
+let MARKS = []; // what marks the cell under the pointer
 let WIDTH = 0;
 
 // ---- choices ---------------------------------------------------------------------------------------------------------
 
 function chooseWord(model, caption, index, kept) {
   const chosen = index === null ? null : { model, caption, index };
+  if (!kept && wordIs(STATE.overWord, chosen)) return;
   if (kept) {
-    STATE.word = STATE.word && wordIs(STATE.word, chosen) ? null : chosen;
+    STATE.word = wordIs(keptWord(), chosen) ? null : chosen;
     STATE.overWord = null;
     say(STATE.word ? `kept the word ${viewOf(model, caption, STATE.image).tokens[index]}` : "no word is kept");
   } else STATE.overWord = chosen;
@@ -17,27 +19,34 @@ function chooseWord(model, caption, index, kept) {
 
 function chooseRegion(model, image, index, kept) {
   const chosen = index === null ? null : { model, image, index };
+  if (!kept && regionIs(STATE.overRegion, chosen)) return;
   if (kept) {
-    STATE.region = STATE.region && JSON.stringify(STATE.region) === JSON.stringify(chosen) ? null : chosen;
+    STATE.region = regionIs(STATE.region, chosen) ? null : chosen;
     STATE.overRegion = null;
     say(STATE.region ? `kept ${regionName(viewOf(model, STATE.caption, image), index)}` : "no region is kept");
   } else STATE.overRegion = chosen;
   update_all();
 }
 
-function wordIs(kept, chosen) {
-  return kept.model === chosen.model && kept.caption === chosen.caption && kept.index === chosen.index;
+function wordIs(one, other) {
+  return one === other || Boolean(one && other) && ["model", "caption", "index"].every((name) => one[name] === other[name]);
+}
+
+function regionIs(one, other) {
+  return one === other || Boolean(one && other) && ["model", "image", "index"].every((name) => one[name] === other[name]);
 }
 
 function choosePair(caption, image) {
-  if (STATE.word && STATE.word.caption !== caption) {
+  const suggested = STATE.word && STATE.word.suggested;
+  if (!suggested && STATE.word && STATE.word.caption !== caption) {
     const from = viewOf(STATE.word.model, STATE.word.caption, image), to = viewOf(STATE.word.model, caption, image);
     const index = counterpart(from, STATE.word.index, to, false);
     STATE.word = index === null ? null : { ...STATE.word, caption, index };
   }
   if (STATE.region && STATE.region.image !== image) STATE.region = null;
   Object.assign(STATE, { caption, image, all: false });
-  build(`[data-pair="${caption}-${image}"]`);
+  if (suggested) STATE.word = suggestedWord();
+  build();
 }
 
 function chooseItem(index) {
@@ -51,6 +60,12 @@ function chooseItem(index) {
 function chooseLayer(models, index) {
   for (const m of models) STATE.layer[m] = Math.min(META.models[m].layers.length - 1, Math.max(0, index));
   update_all();
+}
+
+function chooseCell(cell) {
+  if (String(cell) === String(STATE.cell)) return;
+  STATE.cell = cell;
+  for (const mark of MARKS) mark();
 }
 
 function say(text) {
@@ -71,19 +86,21 @@ function oneOf(label, options, chosen, choose) {
 }
 
 function layerControl(models, named) {
-  const { name, layers, heads } = META.models[models[0]], of = named ? ` of ${name}` : "";
+  const { name, layers, heads, apart } = META.models[models[0]], of = named ? ` of ${name}` : "";
   const told = el("output", { class: "number" });
   const slider = el("input", { type: "range", min: 0, max: layers.length - 1, step: 1, "aria-label": `layer${of}`, class: "layer", "data-model": models[0],
     oninput: () => chooseLayer(models, Number(slider.value)) });
   slider.disabled = layers.length === 1;
   const select = el("select", { "aria-label": `head${of}`, class: "head", "data-model": models[0],
     onchange: () => { for (const m of models) STATE.head[m] = Number(select.value); update_all(); } },
-    el("option", { value: 0 }, heads ? `mean of ${heads}` : "mean"), ...Array.from({ length: heads }, (_, head) => el("option", { value: head + 1 }, `head ${head}`)));
+    ...Array.from({ length: apart.length ? heads + 1 : 1 }, (_, head) => el("option", { value: head }, headName(models[0], head))));
   PARTS.push(() => {
     slider.value = STATE.layer[models[0]];
     slider.setAttribute("aria-valuetext", `layer ${layers[STATE.layer[models[0]]]}`);
     told.textContent = String(layers[STATE.layer[models[0]]]);
-    select.value = String(STATE.head[models[0]]);
+    select.value = String(headNow(models[0]));
+    for (const option of select.options) option.disabled = option.value !== "0" && !headsKept(models[0], STATE.layer[models[0]]);
+    select.title = apart.length && !headsKept(models[0], STATE.layer[models[0]]) ? `heads are kept in layers ${apart.join(", ")}` : "";
   });
   return [el("label", { class: "control" }, el("span", { class: "control-name" }, `Layer${of}`), slider, told),
     el("label", { class: "control" }, el("span", { class: "control-name" }, `Head${of}`), select)];
@@ -94,38 +111,58 @@ function controls() {
   const sets = together ? [META.models.map((_, m) => m)] : STATE.models.map((m) => [m]);
   return el("div", { class: "controls card", role: "toolbar", "aria-label": "what is shown" },
     two ? oneOf("Model", [...META.models.map((model, m) => [String(m), model.name]), ["0-1", "Both, side by side"]], () => STATE.models.join("-"),
-      (value) => { STATE.models = value.split("-").map(Number); build(`[data-choice="Model-${value}"]`); }) : null,
+      (value) => { STATE.models = value.split("-").map(Number); build(); }) : null,
     ...sets.flatMap((models) => layerControl(models, !together)),
     oneOf("Through the picture", [["soft", "soft"], ["hard", "hard (argmax)"]], () => (STATE.hard ? "hard" : "soft"), (value) => { STATE.hard = value === "hard"; update_all(); }),
     STATE.all ? null : oneOf("Relations among", [["language", "words"], ["vision", "regions"]], () => STATE.direction,
-      (value) => { STATE.direction = value; STATE.cell = null; build(`[data-choice="Relations among-${value}"]`); }));
+      (value) => { STATE.direction = value; build(); }));
 }
 
 // ---- an item ---------------------------------------------------------------------------------------------------------
 
 function pane(model, width) {
-  const { caption, image } = STATE, view = viewOf(model, caption, image), match = view.match;
+  const { caption, image } = STATE, view = viewOf(model, caption, image), text = matchTexts(model)[caption][image], seen = el("span");
   const word = (index, kept) => chooseWord(model, caption, index, kept), region = (index, kept) => chooseRegion(model, image, index, kept);
   const picture = place(view, region, `picture ${image} of item ${STATE.item}`), words = wordsOf(model, caption, view, word);
   const lists = listsOf(model, caption, image, view, word, region), maps = mapsOf(model, caption, image, view, width - 34, word, region);
-  const many = captionsHere().length + imagesHere() > 2, wait = el("p", { class: "hint" }, "Unpacking the numbers …");
+  const many = captionsHere().length + imagesHere() > 2, wait = el("p", { class: "hint wait" }, "Unpacking the numbers …");
   PARTS.push(() => {
-    const found = arrays(STATE.item, model, caption, image, STATE.layer[model], STATE.head[model]);
+    const found = arrays(STATE.item, model, caption, image, STATE.layer[model], headNow(model));
     const marked = wordFor(model, caption, image), chosen = regionFor(model, caption, image);
     wait.hidden = Boolean(found);
-    picture.update(found && marked !== null ? row(found.lv, marked) : null, chosen);
-    words.update(marked, wordFor(model, caption, image, STATE.word), regionWords(found, chosen));
+    seen.textContent = seenAt(model);
+    picture.update(...(found && marked !== null ? [row(found.lv, marked), found.lv_best.numbers[marked]] : [null, null]), chosen);
+    words.update(marked, wordFor(model, caption, image, keptWord()), regionWords(found, chosen));
     lists.update(found, marked, chosen);
     maps.update(found, marked, chosen);
   });
   return el("section", { class: "pane", "data-model": model, "aria-label": META.models[model].name },
-    el("div", { class: "pane-head" }, el("h2", {}, META.models[model].name),
-      el("p", { class: "pair-line" }, many ? `caption ${caption} with picture ${image} · ` : "", "match ", el("b", { class: "pair-match" }, match === null ? "not given" : shown(match)))),
+    el("div", { class: "pane-head" }, el("h2", { title: META.models[model].title }, META.models[model].name),
+      el("p", { class: "pair-line" }, many ? `caption ${caption} with picture ${image} · ` : "", seen, " · match ", el("b", { class: "pair-match" }, view.match === null ? "not given" : text))),
     el("div", { class: "look" }, el("div", { class: "card" }, picture.node), el("div", { class: "read" }, el("div", { class: "card" }, words.node), wait, lists.node)), maps.node);
 }
 
-function build(focus) {
+// The way from the root to a node as numbers of children, to find its like when all is made anew.
+function wayTo(node) {
+  const way = [];
+  for (; node && node !== document.body; node = node.parentNode) way.unshift(Array.from(node.parentNode.children).indexOf(node));
+  return way;
+}
+
+function nodeAt(way) {
+  return way.reduce((node, index) => node && node.children[index], document.body);
+}
+
+function focusAgain(before, now) {
+  if (!now || now.tagName !== before.tagName) return;
+  (now.disabled ? document.getElementById("item") : now).focus({ preventScroll: true });
+}
+
+// Makes everything below the top anew; the focus stays where it was, or on its like.
+function build() {
+  const focused = document.activeElement, way = wayTo(focused);
   PARTS = [];
+  MARKS = [];
   STATE.cell = null;
   const item = META.items[STATE.item], main = document.getElementById("main"), both = STATE.models.length === 2;
   WIDTH = main.clientWidth;
@@ -135,7 +172,7 @@ function build(focus) {
   const pairs = !many ? null : el("section", { class: "card pairs", "aria-label": "match scores" },
     el("div", { class: "tables" }, ...STATE.models.map((model) => matchTable(model, choosePair))),
     el("div", { class: "said" }, captions, square ? el("button", { type: "button", class: "quiet", id: "all", "aria-pressed": String(STATE.all),
-      onclick: () => { STATE.all = !STATE.all; build("#all"); } }, STATE.all ? "Back to one pair" : "Show all four pairs at once") : null));
+      onclick: () => { STATE.all = !STATE.all; build(); } }, STATE.all ? "Back to one pair" : "Show all four pairs at once") : null));
   const panes = el("div", { class: `panes${both && !STATE.all ? " both" : ""}` });
   main.replaceChildren(...[head, pairs, controls(), panes].filter(Boolean));
   const room = both && WIDTH > 860 ? (WIDTH - 20) / 2 : WIDTH;
@@ -152,11 +189,12 @@ function build(focus) {
     main.append(apart.node);
   }
   document.getElementById("items").replaceWith(itemChooser());
-  if (focus && document.querySelector(focus)) document.querySelector(focus).focus();
   update_all();
+  if (focused && !focused.isConnected) focusAgain(focused, nodeAt(way));
   const asked = STATE.item;
   if (!BLOCKS.has(asked)) {
     loadItem(asked).then(() => STATE.item === asked && update_all(), (error) => {
+      for (const wait of document.querySelectorAll(".wait")) wait.remove();
       main.prepend(el("p", { class: "notice", role: "alert" }, `The numbers could not be unpacked (${error.message}). This page needs a browser of 2023 or later, and the whole file.`));
     });
   }
@@ -168,20 +206,13 @@ function update_all() {
 }
 
 function itemChooser() {
-  const last = META.items.length - 1, id = document.activeElement && document.activeElement.id;
+  const last = META.items.length - 1;
   const button = (name, text, step, off) => el("button", { type: "button", class: "quiet", id: name, "aria-label": text, disabled: off,
     onclick: () => chooseItem(STATE.item + step) }, step < 0 ? "‹" : "›");
   const select = el("select", { id: "item", "aria-label": "item", onchange: () => chooseItem(Number(select.value)) },
     ...META.items.map((item, index) => el("option", { value: index, selected: index === STATE.item }, `${index} · ${item.title}`)));
-  const nav = el("nav", { id: "items", "aria-label": "Items" }, button("previous", "previous item", -1, STATE.item === 0), select,
+  return el("nav", { id: "items", "aria-label": "Items" }, button("previous", "previous item", -1, STATE.item === 0), select,
     button("next", "next item", 1, STATE.item === last), el("span", { class: "note" }, `${META.items.length} item${last ? "s" : ""}`));
-  if (["previous", "next", "item"].includes(id)) {
-    requestAnimationFrame(() => {
-      const again = document.getElementById(id);
-      (again.disabled ? document.getElementById("item") : again).focus();
-    });
-  }
-  return nav;
 }
 
 // ---- the whole -------------------------------------------------------------------------------------------------------
@@ -191,11 +222,12 @@ function theme() {
   const name = () => { button.textContent = other() === "dark" ? "Dark" : "Light"; button.setAttribute("aria-label", `use ${other()} colours`); };
   button.addEventListener("click", () => { document.documentElement.dataset.theme = other(); name(); update_all(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { name(); update_all(); });
+  PAPER.addEventListener("change", update_all);
   name();
 }
 
 function keys(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if ((event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph")) return;
   if (event.key === "Escape") {
     Object.assign(STATE, { word: null, region: null, overWord: null, overRegion: null, cell: null });
     say("nothing is chosen");
@@ -210,7 +242,6 @@ function keys(event) {
   }
 }
 
-document.getElementById("title").textContent = META.title;
 if (META.left_out) Object.assign(document.getElementById("left-out"), { textContent: META.left_out, hidden: false });
 theme();
 readAddress();

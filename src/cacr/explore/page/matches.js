@@ -4,6 +4,12 @@ function matchesOf(model) {
   return META.items[STATE.item].views[model].map((line) => line.map((view) => view.match));
 }
 
+// The same as texts.
+function matchTexts(model) {
+  const match = matchesOf(model), texts = shownApart(match.flat());
+  return match.map((line, c) => line.map((_, i) => texts[c * line.length + i]));
+}
+
 // Which of two is larger; null for a tie, for one alone, and where there are no scores.
 function larger(pair) {
   if (pair.length !== 2 || pair.some((x) => x === null) || pair[0] === pair[1]) return null;
@@ -31,13 +37,13 @@ function pickWords(kind, pair, truth) {
 
 // The table of match scores; choose(caption, image) shows that pair.
 function matchTable(model, choose) {
-  const match = matchesOf(model), captions = captionsHere(), images = match[0].map((_, i) => i);
+  const match = matchesOf(model), texts = matchTexts(model), captions = captionsHere(), images = match[0].map((_, i) => i);
   const square = captions.length === 2 && images.length === 2, columns = images.map((i) => match.map((line) => line[i]));
   const cell = (c, i) => {
     const chosen = !STATE.all && STATE.caption === c && STATE.image === i;
     const button = el("button", { type: "button", class: "match", "data-pair": `${c}-${i}`, "aria-pressed": String(chosen),
-      "aria-label": `caption ${c} with picture ${i}${square && c === i ? ", the true pair" : ""}: match ${shown(match[c][i])}; show this pair`,
-      onclick: () => choose(c, i) }, el("b", {}, shown(match[c][i])), square && c === i ? el("small", {}, "true pair") : null);
+      "aria-label": `caption ${c} with picture ${i}${square && c === i ? ", the true pair" : ""}: match ${texts[c][i]}; show this pair`,
+      onclick: () => choose(c, i) }, el("b", {}, texts[c][i]), square && c === i ? el("small", {}, "true pair") : null);
     return el("td", {}, button);
   };
   const body = captions.map((text, c) => el("tr", {}, el("th", { scope: "row", title: text }, `caption ${c}`), ...images.map((i) => cell(c, i)),
@@ -54,7 +60,7 @@ function matchTable(model, choose) {
 
 // Two captions x two pictures: a word of each caption over both pictures.
 function allFour(model, chooseWord, chooseRegion) {
-  const match = matchesOf(model), lines = captionsHere().map((text, c) => {
+  const texts = matchTexts(model), heading = el("p", { class: "pair-line" }), lines = captionsHere().map((text, c) => {
     const words = wordsOf(model, c, viewOf(model, c, 0), (index, kept) => chooseWord(model, c, index, kept));
     const places = [0, 1].map((i) => {
       const view = viewOf(model, c, i);
@@ -62,24 +68,27 @@ function allFour(model, chooseWord, chooseRegion) {
     });
     const node = el("section", { class: "card four-row", "aria-label": `caption ${c}` }, el("h3", {}, `Caption ${c}`), words.node,
       el("div", { class: "two" }, ...places.map(({ part, said }, i) => el("figure", { "data-pair": `${c}-${i}` }, part.node,
-        el("figcaption", {}, `picture ${i}${c === i ? ", true pair" : ""} · match `, el("b", {}, shown(match[c][i]))), said))));
+        el("figcaption", {}, `picture ${i}${c === i ? ", true pair" : ""} · match `, el("b", {}, texts[c][i])), said))));
     return { c, words, places, node };
   });
   function update() {
+    heading.replaceChildren(el("b", {}, META.models[model].name), ` · ${seenAt(model)}`);
     for (const { c, words, places } of lines) {
-      const marked = wordFor(model, c, 0), kept = wordFor(model, c, 0, STATE.word);
+      const marked = wordFor(model, c, 0), kept = wordFor(model, c, 0, keptWord());
       let values = null;
       places.forEach(({ view, part, said }, i) => {
-        const found = arrays(STATE.item, model, c, i, STATE.layer[model], STATE.head[model]), region = regionFor(model, c, i);
-        const seen = found && marked !== null ? row(found.lv, marked) : null;
-        part.update(seen, region);
+        const found = arrays(STATE.item, model, c, i, STATE.layer[model], headNow(model)), region = regionFor(model, c, i);
+        const seen = found && marked !== null ? row(found.lv, marked) : null, first = seen ? found.lv_best.numbers[marked] : null;
+        part.update(seen, first, region);
         if (region !== null) values = regionWords(found, region) || values;
-        said.textContent = seen ? `${quoted(view.tokens[marked])} most at ${regionName(view, largest(seen))}: ${shown(highest(seen))}` : "this caption does not have the chosen word";
+        if (seen) said.textContent = `${quoted(view.tokens[marked])} most at ${regionName(view, first)}: ${shown(seen[first])}`;
+        else if (marked !== null) said.textContent = "";  // not unpacked yet
+        else said.textContent = wordNow() ? "this caption does not have the chosen word" : "choose a word of a caption";
       });
       words.update(marked, kept, values);
     }
   }
-  return { node: el("div", { class: "four" }, META.models.length > 1 ? el("h2", {}, META.models[model].name) : null, ...lines.map((line) => line.node)), update };
+  return { node: el("div", { class: "four" }, heading, ...lines.map((line) => line.node)), update };
 }
 
 // Two models, one pair: difference of their divergences, for the words that both have.
@@ -91,12 +100,12 @@ function apartFrom(caption, image, chooseWord) {
   const note = el("p", { class: "note" }, labels.length ? `Among words, each model at its chosen layer and head. Bars to the right: ${META.models[0].name} differs more from its picture's relations; to the left: ${META.models[1].name} does.` : "The two models cut the caption into different words; none is the same.");
   const node = el("section", { class: "card apart" }, heading, note, drawn ? el("div", { class: "scroll" }, drawn.node) : null);
   function update() {
-    const [first, second] = [0, 1].map((m) => arrays(STATE.item, m, caption, image, STATE.layer[m], STATE.head[m]));
+    const [first, second] = [0, 1].map((m) => arrays(STATE.item, m, caption, image, STATE.layer[m], headNow(m)));
     if (!first || !second || !drawn) return;
     const name = `${STATE.hard ? "hard" : "soft"}_divergence`, marked = wordFor(0, caption, image);
-    const values = shared.map(([index, other]) => first[name].numbers[index] - second[name].numbers[other]);
+    const values = Float64Array.from(shared, ([index, other]) => first[name].numbers[index] - second[name].numbers[other]);
     heading.textContent = `Difference of divergences, ${META.models[0].name} − ${META.models[1].name}, nats`;
-    drawn.update(values, marked === null ? null : shared.findIndex(([index]) => index === marked), heading.textContent);
+    drawn.update(values, marked === null ? null : shared.findIndex(([index]) => index === marked), () => heading.textContent);
   }
   return { node, update };
 }

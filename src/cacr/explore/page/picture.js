@@ -1,6 +1,6 @@
 // The picture with its boxes, with a heat map over its patches, or beside a strip of numbered queries.
 
-// place(view, choose) -> {node, update(values, chosenRegion)}
+// place(view, choose) -> {node, update(values, first, chosenRegion)}; first: the highest of the values
 // choose(index or null, kept): a region is under the pointer or in focus, or clicked.
 function place(view, choose, label) {
   const stage = el("div", { class: `stage ${view.kind}` });
@@ -24,10 +24,18 @@ function place(view, choose, label) {
   return { node, update };
 }
 
+// Pixels [red, green, blue, opacity] of a canvas, in reading order.
+function paint(canvas, pixels) {
+  const context = canvas.getContext("2d"), picture = context.createImageData(canvas.width, canvas.height);
+  pixels.forEach((pixel, index) => picture.data.set(pixel, 4 * index));
+  context.putImageData(picture, 0, 0);
+}
+
 // One Tab stop for a group; arrows move inside it.
-function roving(nodes, columns, onmove) {
+function roving(nodes, columns) {
   nodes.forEach((node, index) => {
     node.setAttribute("tabindex", index ? "-1" : "0");
+    node.addEventListener("focus", () => nodes.forEach((other) => other.setAttribute("tabindex", other === node ? "0" : "-1")));
     node.addEventListener("keydown", (event) => {
       const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
       let next = event.key in steps ? index + steps[event.key] : null;
@@ -36,9 +44,7 @@ function roving(nodes, columns, onmove) {
       if (next === null) return;
       event.preventDefault();
       next = Math.min(nodes.length - 1, Math.max(0, next));
-      nodes.forEach((other, k) => other.setAttribute("tabindex", k === next ? "0" : "-1"));
-      nodes[next].focus({ preventScroll: false });
-      if (onmove) onmove(next);
+      nodes[next].focus();
     });
   });
 }
@@ -67,7 +73,7 @@ function boxesOver(view, choose, stage, node, width, height) {
   const hits = corners.map((box, index) => svg("rect", {
     ...box, class: "hit", role: "button", "aria-label": regionName(view, index), "data-region": index,
     onpointerenter: () => choose(index, false), onpointerleave: () => choose(null, false),
-    onfocus: () => choose(index, false), onblur: () => choose(null, false),
+    onfocus: () => choose(index, false), onblur: (event) => staysInLists(event) || choose(null, false),
     onclick: () => choose(index, true), onkeydown: pressed(() => choose(index, true)) }));
   const bySize = hits.map((_, index) => index).sort(
     (a, b) => corners[b].width * corners[b].height - corners[a].width * corners[a].height);
@@ -90,8 +96,9 @@ function boxesOver(view, choose, stage, node, width, height) {
     label.style.left = `${(100 * inside(left, wide - label.offsetWidth)) / wide}%`;
     label.style.top = `${(100 * inside(above >= 0 ? above : top, high - label.offsetHeight)) / high}%`;
   }
-  function update(values, chosen) {
-    const most = values ? highest(values) || 1 : 1, first = values ? largest(values) : -1;
+  const changed = changeOf();
+  function shadeBoxes(values) {
+    const most = values ? highest(values) || 1 : 1;
     const order = values ? Array.from(values.keys()).sort((a, b) => values[a] - values[b]) : [...seen.keys()];
     for (const index of order) {
       const share = values ? values[index] / most : 0;
@@ -103,6 +110,9 @@ function boxesOver(view, choose, stage, node, width, height) {
       seen[index].dataset.value = values ? values[index] : "";
       drawn.append(casing[index], seen[index]);
     }
+  }
+  function update(values, first, chosen) {
+    if (changed(values, STATE.hard)) shadeBoxes(values);
     put(best, corners[first]);
     put(bestCasing, corners[first]);
     write(tag, corners[first], values ? `${stage.clientWidth > 260 ? "highest: " : "▲ "}${shown(values[first])}` : "");
@@ -136,11 +146,12 @@ function patchesOver(view, choose, stage, node) {
   stage.append(canvas, layer);
   const say = el("p", { class: "caption-line" });
   const toggle = el("button", { type: "button", class: "quiet small", "aria-pressed": String(STATE.lines),
-    onclick: () => { STATE.lines = !STATE.lines; update(last, lastChosen); } }, "Lines between patches");
+    onclick: () => { STATE.lines = !STATE.lines; update(...last); } }, "Lines between patches");
   const scale = el("span", { class: "scale heat-scale" }), most = el("span", { class: "number" });
   node.append(el("div", { class: "under" }, el("span", { class: "legend" }, "0", scale, most), toggle), say);
   scale.style.background = `linear-gradient(to right, ${RAMPS.heat.join(",")})`;
-  let cursor = 0, last = null, lastChosen = null;
+  const changed = changeOf();
+  let cursor = 0, last = [null, null, null];
 
   function at(event) {
     const box = layer.getBoundingClientRect();
@@ -152,7 +163,7 @@ function patchesOver(view, choose, stage, node) {
   layer.addEventListener("pointerleave", () => choose(null, false));
   layer.addEventListener("click", (event) => { cursor = at(event); choose(cursor, true); });
   layer.addEventListener("focus", () => layer.matches(":focus-visible") && choose(cursor, false));
-  layer.addEventListener("blur", () => choose(null, false));
+  layer.addEventListener("blur", (event) => staysInLists(event) || choose(null, false));
   layer.addEventListener("keydown", (event) => {
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
     if (event.key in steps) {
@@ -164,28 +175,26 @@ function patchesOver(view, choose, stage, node) {
   });
 
   function put(shape, index) {
-    shape.style.display = index === null || index < 0 ? "none" : "";
+    shape.style.display = index === null ? "none" : "";
     shape.setAttribute("x", index === null ? 0 : index % columns);
     shape.setAttribute("y", index === null ? 0 : Math.floor(index / columns));
   }
-  function update(values, chosen) {
-    [last, lastChosen] = [values, chosen];
-    const context = canvas.getContext("2d"), picture = context.createImageData(columns, rows);
-    const top = values ? highest(values) || 1 : 1, first = values ? largest(values) : -1;
-    if (values) {
-      values.forEach((value, index) => {
-        const share = STATE.hard ? (index === first ? 1 : 0) : value / top;
-        picture.data.set([...rgb(RAMPS.heat, share), Math.round(255 * (0.45 + 0.35 * share))], 4 * index);
-      });
+  function update(values, first, chosen) {
+    last = [values, first, chosen];
+    const top = values ? highest(values) || 1 : 1;
+    if (changed(values, STATE.hard)) {
+      paint(canvas, Array.from(values || [], (value, index) => {
+        const share = STATE.hard ? Number(index === first) : value / top;
+        return [...rgb(RAMPS.heat, share), Math.round(255 * (0.45 + 0.35 * share))];
+      }));
     }
-    context.putImageData(picture, 0, 0);
     for (const shape of [best, bestCasing]) put(shape, first);
     for (const shape of [active, activeCasing]) put(shape, chosen);
     lines.style.display = STATE.lines ? "" : "none";
     toggle.setAttribute("aria-pressed", String(STATE.lines));
     most.textContent = values ? shown(top) : "–";
     const told = chosen !== null ? chosen : first;
-    say.textContent = told < 0 ? "" : `${chosen !== null ? "" : "highest: "}${regionName(view, told)}${values ? `: ${shown(values[told])}` : ""}`;
+    say.textContent = told === null ? "" : `${chosen !== null ? "" : "highest: "}${regionName(view, told)}${values ? `: ${shown(values[told])}` : ""}`;
   }
   return { update };
 }
@@ -196,13 +205,14 @@ function queriesBelow(view, choose, stage, node) {
   const cells = Array.from({ length: view.regions }, (_, index) => el("button", {
     type: "button", class: "query", "data-region": index, "aria-label": regionName(view, index),
     onpointerenter: () => choose(index, false), onpointerleave: () => choose(null, false),
-    onfocus: () => choose(index, false), onblur: () => choose(null, false), onclick: () => choose(index, true) }, String(index)));
+    onfocus: () => choose(index, false), onblur: (event) => staysInLists(event) || choose(null, false),
+    onclick: () => choose(index, true) }, String(index)));
   roving(cells, 8);
   node.append(
     el("p", { class: "caption-line" }, "Queries have no place in the picture; each cell is one of them."),
     el("div", { class: "queries", role: "group", "aria-label": "queries; arrow keys move among them" }, ...cells));
-  function update(values, chosen) {
-    const most = values ? highest(values) || 1 : 1, first = values ? largest(values) : -1;
+  function update(values, first, chosen) {
+    const most = values ? highest(values) || 1 : 1;
     cells.forEach((cell, index) => {
       const share = values ? (STATE.hard ? Number(index === first) : values[index] / most) : 0;
       const colour = rgb(RAMPS[themeNow()], share);

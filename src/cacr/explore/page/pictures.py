@@ -10,15 +10,26 @@ from cacr.explore.page.arrays import text
 
 LONGEST = 640
 """Pixels of the longer side."""
+QUALITY = 80
+"""Of JPEG, of 100."""
+SMALLER = (448, 70)
+"""The same where pictures take more than their share of a page."""
+SHARE = 0.5
+"""Of a page's budget, that pictures may take before they are made smaller."""
 TINY = 200
 """A picture whose longer side is below this is kept pixel by pixel."""
-QUALITY = 80
 
 
 class Pictures:
-    """Pictures of a page by number; equal ones share a number."""
+    """Pictures of a page by number; equal ones share a number.
 
-    def __init__(self) -> None:
+    Args:
+        longest: Pixels of the longer side, at most.
+        quality: Of JPEG.
+    """
+
+    def __init__(self, longest: int = LONGEST, quality: int = QUALITY) -> None:
+        self.longest, self.quality = longest, quality
         self.sources: list[str] = []
         self._known: dict[str, int] = {}
 
@@ -26,21 +37,26 @@ class Pictures:
         """The number of a picture; None for none."""
         if image is None:
             return None
-        source = data_uri(image)
+        source = data_uri(image, self.longest, self.quality)
         if source not in self._known:
             self._known[source] = len(self.sources)
             self.sources.append(source)
         return self._known[source]
 
+    @property
+    def bytes(self) -> int:
+        """What the pictures take in a page."""
+        return sum(map(len, self.sources))
 
-def data_uri(image: Image.Image) -> str:
-    """JPEG of at most `LONGEST` pixels, or PNG for a tiny picture."""
+
+def data_uri(image: Image.Image, longest: int = LONGEST, quality: int = QUALITY) -> str:
+    """JPEG whose longer side has at most ``longest`` pixels, or PNG for a tiny picture."""
     image = image.convert("RGB")
     file = io.BytesIO()
     if max(image.size) < TINY:
         image.save(file, "PNG", optimize=True)
         return "data:image/png;base64," + text(file.getvalue())
     image = image.copy()
-    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    image.save(file, "JPEG", quality=QUALITY, optimize=True)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    image.save(file, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + text(file.getvalue())

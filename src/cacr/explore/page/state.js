@@ -10,7 +10,7 @@ const STATE = {
   head: META.models.map(() => HEAD_MEAN),
   hard: false,
   direction: "language",
-  word: null, // {model, caption, index}: kept until Escape
+  word: null, // {model, caption, index}: kept until Escape; suggested: true where nobody chose it
   region: null, // {model, image, index}
   overWord: null, // under the pointer or in focus
   overRegion: null,
@@ -31,9 +31,23 @@ function imagesHere() {
   return META.items[STATE.item].views[0][0].length;
 }
 
+// The head that is shown: the mean in a layer whose heads are not kept.
+function headNow(model) {
+  return headsKept(model, STATE.layer[model]) ? STATE.head[model] : HEAD_MEAN;
+}
+
+function headName(model, head) {
+  const { heads } = META.models[model];
+  return head === HEAD_MEAN ? (heads ? `mean of ${heads} heads` : "mean of the heads") : `head ${head - 1}`;
+}
+
+function seenAt(model) {
+  return `layer ${META.models[model].layers[STATE.layer[model]]}, ${headName(model, headNow(model))}, ${STATE.hard ? "hard" : "soft"}`;
+}
+
 function sameLayers() {
-  return META.models.every(
-    (model) => model.heads === META.models[0].heads && String(model.layers) === String(META.models[0].layers));
+  const same = (name) => META.models.every((model) => String(model[name]) === String(META.models[0][name]));
+  return same("heads") && same("layers") && same("apart");
 }
 
 // ---- the same word in another caption or for another model -----------------------------------------------------------
@@ -52,7 +66,15 @@ function counterpart(from, index, to, sameCaption) {
   return null;
 }
 
-function wordFor(model, caption, image, chosen = STATE.overWord || STATE.word) {
+function wordNow() {
+  return STATE.overWord || STATE.word;
+}
+
+function keptWord() {
+  return STATE.word && !STATE.word.suggested ? STATE.word : null;
+}
+
+function wordFor(model, caption, image, chosen = wordNow()) {
   if (!chosen) return null;
   const from = viewOf(chosen.model, chosen.caption, image), to = viewOf(model, caption, image);
   return counterpart(from, chosen.index, to, caption === chosen.caption);
@@ -79,7 +101,7 @@ function suggestedWord() {
   const tokens = viewOf(STATE.models[0], STATE.caption, STATE.image).tokens;
   let best = 0;
   for (let i = 1; i < tokens.length; i++) if (tokens[i].length > tokens[best].length) best = i;
-  return { model: STATE.models[0], caption: STATE.caption, index: best };
+  return { model: STATE.models[0], caption: STATE.caption, index: best, suggested: true };
 }
 
 function visionShown(view) {
@@ -101,7 +123,7 @@ function writeAddress() {
   said.set("head", STATE.head.map((head) => (head === HEAD_MEAN ? "mean" : head - 1)).join("-"));
   if (STATE.hard) said.set("maps", "hard");
   if (STATE.direction === "vision") said.set("direction", "vision");
-  said.set("word", STATE.word ? [STATE.word.model, STATE.word.caption, STATE.word.index].join("-") : "none");
+  if (!STATE.word || !STATE.word.suggested) said.set("word", STATE.word ? [STATE.word.model, STATE.word.caption, STATE.word.index].join("-") : "none");
   if (STATE.region) said.set("region", [STATE.region.model, STATE.region.image, STATE.region.index].join("-"));
   const address = `#${said}`;
   clearTimeout(writing); // browsers count how often the address changes
@@ -128,6 +150,10 @@ function readAddress() {
     STATE.layer[m] = layer < 0 ? model.layers.length - 1 : layer;
     STATE.head[m] = /^\d+$/.test(heads[m]) && Number(heads[m]) < model.heads ? Number(heads[m]) + 1 : HEAD_MEAN;
   });
+  if (sameLayers()) { // they have one control
+    STATE.layer.fill(STATE.layer[0]);
+    STATE.head.fill(STATE.head[0]);
+  }
   STATE.hard = said.get("maps") === "hard";
   STATE.direction = said.get("direction") === "vision" ? "vision" : "language";
   STATE.overWord = STATE.overRegion = STATE.cell = null;

@@ -21,9 +21,9 @@ from typing import Any
 from cacr._files import beside, publish, write_bytes_whole
 from cacr.attention.attended import Attended
 from cacr.explore.page.arrays import MOST_REGIONS, fields, shows_vision
-from cacr.explore.page.fitting import Parts, Plan, plans
+from cacr.explore.page.fitting import Counts, Parts, Plan, plans
 from cacr.explore.page.item import Item, layers_and_heads
-from cacr.explore.page.pictures import Pictures
+from cacr.explore.page.pictures import SHARE, SMALLER, Pictures
 
 SCRIPTS = ("data.js", "state.js", "picture.js", "words.js", "maps.js", "matches.js", "main.js")
 MB = 1_000_000
@@ -39,14 +39,14 @@ class Written:
         path: The file.
         bytes: Its size.
         layers: Model -> the layers it has.
-        heads: Model -> how many heads it has beside their mean; 0: the mean alone.
-        left_out: What did not fit, in a sentence; empty if nothing was left out.
+        apart: Model -> those of them that also have each head, beside the mean over heads.
+        left_out: What did not fit, in sentences; empty if nothing was left out.
     """
 
     path: Path
     bytes: int
     layers: Mapping[str, list[int]]
-    heads: Mapping[str, int]
+    apart: Mapping[str, list[int]]
     left_out: str
 
 
@@ -63,8 +63,9 @@ def write_page(
         items: What to show; the same one or two models in each.
         out: The file, for instance ``attention.html``.
         title: The page's title.
-        budget_mb: Most megabytes (10^6 bytes) of the whole file. What does not fit is left out: first the heads (their
-            mean stays), then layers, evenly spaced.
+        budget_mb: Most megabytes (10^6 bytes) of the whole file. Pictures that take more than half of it are made
+            smaller. What does not fit is left out: first the heads of some layers, evenly spaced, then of all
+            (their mean stays), then layers.
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
@@ -75,23 +76,28 @@ def write_page(
     if out.is_dir() or (out.exists() and not overwrite):
         raise FileExistsError(f"{out} exists and is not overwritten; give another name for the page")
     counts = layers_and_heads(items)
-    pictures, parts = Pictures(), Parts(items)
+    budget, smaller, pictures = budget_mb * MB, "", Pictures()
     described = [_item(item, pictures) for item in items]
-    budget = budget_mb * MB
+    if pictures.bytes > SHARE * budget:
+        pictures = Pictures(*SMALLER)
+        described = [_item(item, pictures) for item in items]
+        smaller = f"Pictures are made smaller ({SMALLER[0]} pixels at most), to keep the file small. "
+    parts = Parts(items, counts)
     for plan in plans(counts):
-        shell = _page(title, described, pictures, plan, plan.left_out(counts), [""] * len(items))
-        room = budget - len(shell.encode())
-        if parts.about(plan) > SURELY * room:
+        left_out = (smaller + plan.left_out(counts)).strip()
+        shell = _page(title, described, pictures, _models(items, counts, plan), left_out, [""] * len(items))
+        room = budget - len(shell)
+        if room <= 0 or parts.about(plan) > SURELY * room:
             continue
         blocks = parts.blocks(plan, room)
         if blocks is None:
             continue
-        page = _page(title, described, pictures, plan, plan.left_out(counts), blocks).encode()
+        page = _page(title, described, pictures, _models(items, counts, plan), left_out, blocks)
         _write(out, page, overwrite)
-        return Written(out, len(page), plan.layers, plan.heads, plan.left_out(counts))
+        return Written(out, len(page), plan.layers, plan.apart, left_out)
     raise ValueError(
-        f"{len(items)} items do not fit into {budget_mb:g} MB even with the last layer alone "
-        f"(pictures and text: {len(shell.encode()) / MB:.2f} MB); give a larger budget_mb or fewer items"
+        f"{len(items)} items do not fit into {budget_mb:g} MB even with the last layer alone (pictures and text: "
+        f"{len(shell) / MB:.2f} MB); give fewer items, or a larger budget: --budget-mb, or budget_mb in Python"
     )
 
 
@@ -144,15 +150,33 @@ def _view(attended: Attended, pictures: Pictures, image: Any) -> dict[str, Any]:
     }
 
 
+def _models(items: Sequence[Item], counts: Counts, plan: Plan) -> list[dict[str, Any]]:
+    """Name, whole name, layers, number of heads, and the layers whose heads are kept apart."""
+    whole = {name: items[0].pairs(name)[0][1].model for name in counts}
+    return [
+        {
+            "name": name,
+            "title": whole[name],
+            "layers": plan.layers[name],
+            "heads": heads,
+            "apart": plan.apart[name],
+        }
+        for name, (_, heads) in counts.items()
+    ]
+
+
 def _page(
-    title: str, items: list[dict[str, Any]], pictures: Pictures, plan: Plan, left_out: str, blocks: list[str]
-) -> str:
+    title: str,
+    items: list[dict[str, Any]],
+    pictures: Pictures,
+    models: list[dict[str, Any]],
+    left_out: str,
+    blocks: list[str],
+) -> bytes:
     here = files("cacr.explore.page")
     script = '"use strict";\n' + "\n".join((here / name).read_text("utf-8") for name in SCRIPTS)
     style = (here / "page.css").read_text("utf-8")
-    models = [{"name": name, "layers": plan.layers[name], "heads": plan.heads[name]} for name in plan.layers]
     meta = {
-        "title": title,
         "models": models,
         "left_out": left_out,
         "most_regions": MOST_REGIONS,
@@ -176,7 +200,10 @@ def _page(
         "BLOCKS": "\n".join(_data(f"block-{index}", block) for index, block in enumerate(blocks)),
     }
     template = (here / "page.html").read_text("utf-8")
-    return re.sub(r"\[\[([A-Z]+)\]\]", lambda found: filling[found[1]], template)
+    page = re.sub(r"\[\[([A-Z]+)\]\]", lambda found: filling[found[1]], template)
+    return (
+        page.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    )  # a lone surrogate is no text
 
 
 def _picture(pictures: Pictures, number: int) -> str:

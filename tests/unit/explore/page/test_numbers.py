@@ -9,10 +9,11 @@ from tests.unit.explore.page.making import maps_by_loops, one_item, random_atten
 READ_LIST = """part => [...document.querySelectorAll(".lists .card")][part].querySelectorAll(".value").values()
     .map(line => [Number(line.dataset.index), line.querySelector(".number").textContent]).toArray()"""
 READ_CELLS = """which => {
-    const node = document.querySelectorAll(".matrix")[which], cells = node.querySelectorAll("g rect"), said = [];
-    for (const cell of cells) {
-        const box = cell.getBoundingClientRect();
-        const middle = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+    const node = document.querySelectorAll(".matrix")[which], cells = document.querySelectorAll(".cells")[which];
+    const box = cells.getBoundingClientRect(), count = cells.width, size = box.width / count, said = [];
+    for (let k = 0; k < count * count; k++) {
+        const [column, row] = [k % count, Math.floor(k / count)];
+        const middle = { clientX: box.x + (column + 0.5) * size, clientY: box.y + (row + 0.5) * size };
         node.dispatchEvent(new PointerEvent("pointermove", middle));
         said.push(["own", "carried"].map(name => document.querySelector(`[data-${name}]`).textContent));
     }
@@ -93,6 +94,47 @@ def test_maps_and_divergences_are_those_of_the_layer_and_the_head(opened, carrie
         blocks = attended_of(item).at(layer, head)
         check_maps(page, maps_by_loops(blocks.ll[0], blocks.vv[0], blocks.lv[0]), carried)
         check_list(page, 0, blocks.lv[0, 3])
+
+
+def test_cells_of_a_map_are_as_dark_as_their_numbers_are_high(opened):
+    item = one_item()
+    page = opened(item)
+    pixels = page.evaluate("""() => { const map = document.querySelector(".cells");
+        return [...map.getContext("2d").getImageData(0, 0, map.width, map.height).data]; }""")
+    light = torch.tensor(pixels).view(-1, 4)[:, :3].sum(1).double()
+    blocks = attended_of(item).at()
+    own = maps_by_loops(blocks.ll[0], blocks.vv[0], blocks.lv[0])["own"].flatten()
+    assert (light[own.sort().indices].diff() <= 0).all() and light.min() < light.max() - 200
+
+
+def nearly_flat(words=4, regions=5, best=3):
+    """Attention of which half precision keeps nothing but evenness: the highest is higher by less than that."""
+    from dataclasses import replace
+
+    from cacr.explore.page import Item
+
+    one = random_attended("a red square above", layers=1, heads=0, regions=regions)
+    lv, vl = torch.full((1, words, regions), 1 / regions), torch.full((1, regions, words), 1 / words)
+    lv[..., best] += 1e-6
+    vl[..., 2] += 1e-6
+    flat = replace(one, blocks={0: replace(one.blocks[0], lv=lv, vl=vl)})
+    return Item("flat", [one.caption], [one.image], {"one": [[flat]]})
+
+
+def test_the_highest_of_a_nearly_flat_row_is_that_of_the_model(opened):
+    page = opened(nearly_flat())
+    page.locator(".word").nth(1).click()
+    assert page.locator(".lists .value").first.get_attribute("data-index") == "3"
+    page.locator('.hit[data-region="1"]').dispatch_event("click")
+    assert page.locator(".lists .card").nth(1).locator(".value").first.get_attribute("data-index") == "2"
+    for hard in (False, True):
+        if hard:
+            page.locator('[data-choice="Through the picture-hard"]').click()
+        place = (
+            "name => Number(document.querySelector('.best').getAttribute(name)) - "
+            "Number(document.querySelector('.hit[data-region=\"3\"]').getAttribute(name))"
+        )
+        assert [page.evaluate(place, name) for name in ("x", "y", "width")] == [0, 0, 0]
 
 
 def test_the_vision_direction_is_its_mirror(opened):

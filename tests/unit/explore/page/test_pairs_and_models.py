@@ -1,7 +1,9 @@
 """Two captions x two pictures with their matches, and two models side by side."""
 
+import math
+
 import pytest
-from tests.unit.explore.page.making import random_attended, to_three_digits, two_by_two
+from tests.unit.explore.page.making import random_attended, soft_picture, to_three_digits, two_by_two
 
 from cacr.explore.page import Item
 
@@ -38,7 +40,9 @@ def test_a_cell_of_the_table_shows_its_pair(opened):
     page = opened(item)
     page.locator('[data-pair="1-0"]').click()
     assert page.locator(".word-text").all_inner_texts() == item.captions[1].split()
-    assert page.locator(".pair-line").inner_text() == "caption 1 with picture 0 · match 0.500"
+    assert page.locator(".pair-line").inner_text() == (
+        "caption 1 with picture 0 · layer 1, mean of 3 heads, soft · match 0.500"
+    )
     page.locator(".word").nth(1).click()
     first = page.locator(".lists .value").first
     values = item.views["one"][1][0].at().lv[0, 1]
@@ -61,8 +65,40 @@ def test_all_four_pairs_are_shown_at_once_for_a_word_of_both_captions(opened):
             values = item.views["one"][c][i].at().lv[0, word]
             assert f"region {int(values.argmax())}:" in said
             assert to_three_digits(said.split()[-1], float(values.max()))
+    first, second = (page.locator(".four-row").nth(c).bounding_box() for c in (0, 1))
+    assert first["y"] == second["y"] and first["x"] + first["width"] < second["x"]
+    assert page.locator(".pair-line").inner_text() == "one · layer 1, mean of 3 heads, soft"
     page.locator("#all").click()
     assert page.locator(".maps").count() == 1
+
+
+def test_pairs_without_the_chosen_word_are_told_from_nothing_chosen(opened):
+    images = [soft_picture(50), soft_picture(51)]
+    captions = ["a red disc above", "a green disc below"]
+    views = [[random_attended(caption, image=image) for image in images] for caption in captions]
+    page = opened(Item("x", captions, images, {"one": views}), "#view=all&word=0-0-1")
+    said = page.locator(".top-region")
+    assert [text.split(" most at")[0] for text in said.all_inner_texts()] == [
+        *["“red”"] * 2,
+        *["this caption does not have the chosen word"] * 2,
+    ]
+    page.keyboard.press("Escape")
+    assert said.all_inner_texts() == ["choose a word of a caption"] * 4
+
+
+def test_matches_that_differ_never_look_equal(opened):
+    page = opened(two_by_two(((2.0001, 2.0002), (0.5, 3.0))))
+    assert page.evaluate(MATCHES) == ["2.0001", "2.0002", "0.50000", "3.0000"]
+    assert page.locator(".pair-match").inner_text() == "2.0001"
+
+
+def test_one_control_of_two_models_sets_both_to_what_an_address_says_of_the_first(opened):
+    item = two_by_two(models=("start", "cacr"))
+    page = opened(item, "#models=0-1&layer=0-1&head=2-mean")
+    assert page.locator("output").all_inner_texts() == ["0"]
+    assert page.evaluate("[STATE.layer, STATE.head]") == [[0, 0], [3, 3]]
+    said = page.locator(".pane .pair-line").all_inner_texts()
+    assert all("layer 0, head 2, soft" in text for text in said) and len(said) == 2
 
 
 def test_without_matches_no_verdict_is_given(opened):
@@ -97,8 +133,8 @@ def test_the_difference_of_divergences_is_the_first_less_the_second(opened, carr
         getattr(relations(item.views[model][0][0].at()), f"{carried}_divergence") for model in item.views
     )
     for text, a, b in zip(page.evaluate(BARS), one.tolist(), two.tolist(), strict=True):
-        said = float(text.replace("−", "-")) if text[0] not in "<>" else 0.0
-        assert abs(said - (a - b)) < 2e-3 * (abs(a) + abs(b)) + 1e-4  # each has three digits
+        said, wanted = float(text.replace("−", "-")), a - b
+        assert abs(said - wanted) <= 0.501 * 10.0 ** (math.floor(math.log10(abs(wanted))) - 2) + 1e-6
 
 
 def test_models_that_cut_words_differently_share_the_words_they_have_in_common(opened):

@@ -10,12 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tests.unit.explore.page.making import one_item, random_attended, soft_picture, two_by_two
 
 from cacr.explore.page import Item, write_page
-from cacr.explore.page.arrays import packed, part
+from cacr.explore.page.arrays import KINDS, fields, packed, part
 from cacr.explore.page.fitting import spaced
 from cacr.explore.page.pictures import data_uri
 
@@ -40,10 +39,15 @@ def meta_of(path):
     )
 
 
+def picture_sizes(path):
+    found = re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]{100,})", path.read_text("utf-8"))
+    return [Image.open(io.BytesIO(base64.b64decode(one))).size for one in found]
+
+
 def test_twenty_pairs_of_a_base_model_take_less_than_five_megabytes(tmp_path):
     written = write_page(items_of(20, 20, "base", layers=12, heads=12, regions=36), tmp_path / "page.html")
     assert written.bytes == (tmp_path / "page.html").stat().st_size < 5_000_000
-    assert written.layers["base"] == list(range(12)) and written.heads["base"] == 0
+    assert written.layers["base"] == list(range(12))
     assert "12 heads" in written.left_out
     assert meta_of(written.path)["left_out"] == written.left_out
 
@@ -59,7 +63,7 @@ def test_twenty_pairs_of_a_large_patch_model_take_less_than_five_megabytes(tmp_p
 def test_a_small_patch_page_keeps_first_and_last_layer_when_layers_must_go(tmp_path):
     items = items_of(2, 30, "large", layers=8, heads=2, grid=(24, 24))
     written = write_page(items, tmp_path / "page.html", budget_mb=0.6)
-    assert written.bytes < 600_000 and written.heads["large"] == 0
+    assert written.bytes < 600_000 and written.apart["large"] == []
     kept = written.layers["large"]
     assert 2 <= len(kept) < 8 and (kept[0], kept[-1]) == (0, 7)
     assert f"{8 - len(kept)} of 8 layers" in written.left_out
@@ -67,13 +71,40 @@ def test_a_small_patch_page_keeps_first_and_last_layer_when_layers_must_go(tmp_p
 
 def test_nothing_is_left_out_where_everything_fits(tmp_path):
     written = write_page([one_item()], tmp_path / "page.html")
-    assert written.left_out == "" and written.heads == {"one": 3} and written.layers == {"one": [0, 1]}
+    assert written.left_out == "" and written.apart == written.layers == {"one": [0, 1]}
 
 
 def test_a_budget_that_is_too_small_is_refused_with_the_size_of_the_rest(tmp_path):
     with pytest.raises(ValueError, match="do not fit into 0.01 MB even with the last layer alone"):
         write_page([one_item()], tmp_path / "page.html", budget_mb=0.01)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_heads_are_kept_for_some_layers_where_they_do_not_fit_for_all(tmp_path):
+    item = one_item(layers=6, heads=4, regions=30)
+    whole = write_page([item], tmp_path / "whole.html")
+    written = write_page([item], tmp_path / "page.html", budget_mb=0.85 * whole.bytes / 1e6)
+    kept = written.apart["one"]
+    assert written.layers["one"] == list(range(6)) and 1 <= len(kept) < 6 and kept[-1] == 5
+    assert f"its 4 heads one by one in {6 - len(kept)} of 6 layers (kept: " in written.left_out
+
+
+def test_pictures_are_made_smaller_before_numbers_are_left_out(tmp_path):
+    items = items_of(20, 6, "one", layers=1, heads=0)
+    large = write_page(items, tmp_path / "large.html")
+    assert large.left_out == "" and 640 in [max(size) for size in picture_sizes(large.path)]
+    pictures = sum(len(data_uri(item.images[0])) for item in items)
+    small = write_page(items, tmp_path / "small.html", budget_mb=1.9 * pictures / 1e6)
+    assert {max(size) for size in picture_sizes(small.path)} == {448}
+    assert small.left_out == "Pictures are made smaller (448 pixels at most), to keep the file small."
+    assert small.bytes < large.bytes
+
+
+def test_half_a_character_in_a_caption_becomes_the_sign_for_none(tmp_path):
+    attended = random_attended("a red \ud800 square")
+    item = Item("\ud800", [attended.caption], [None], {"one": [[attended]]})
+    path = write_page([item], tmp_path / "page.html").path
+    assert meta_of(path)["items"][0]["captions"] == ["a red \ufffd square"]
 
 
 def test_layers_are_spaced_evenly_with_the_first_and_the_last():
@@ -153,5 +184,9 @@ def test_attention_on_half_precision_still_gives_finite_divergences(tmp_path):
     item = one_item(sharp=30.0)
     written = write_page([item], tmp_path / "page.html")
     attended = item.views["one"][0][0]
-    assert written.bytes and np.isfinite(part(attended, 0, None)).all()
-    assert torch.isfinite(attended.at().lv).all()
+    units, at = part(attended, 0, None), 0
+    for _, rows, columns, kind in fields(attended):
+        length = rows * columns * (2 if kind == "single" else 1)
+        assert np.isfinite(units[at : at + length].view(KINDS[kind])).all()
+        at += length
+    assert written.bytes and at == len(units)
