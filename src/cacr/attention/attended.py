@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from cacr.attention.blocks import AttentionBlocks
+
+BLANK = "␣"
+"""What a token is shown as that is a blank and nothing else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +23,7 @@ class Attended:
         model: The model's name, for titles.
         caption: The caption as it was given.
         tokens: What the text axis stands for, as people read it: "grass", "##y"; signs of a tokenizer for a blank
-            are left out.
+            are left out, and a token that is nothing but a blank is "␣".
         blocks: Layer, from 0 -> blocks of a batch of one in the space "probabilities", without padding.
         image: The picture as the model saw it (resized, cut), or as it is for regions; None where there are no pixels.
         boxes01: [region, 4], xyxy as fractions of ``image``: what the region axis stands for; None where the
@@ -30,7 +34,7 @@ class Attended:
         match: The model's match of the pair, where it has one.
 
     Raises:
-        ValueError: Blocks that do not fit the tokens, boxes, grid or spans.
+        ValueError: Blocks that do not fit the tokens, boxes, grid or spans, or attention that is not finite.
     """
 
     model: str
@@ -58,6 +62,12 @@ class Attended:
             if shape[0] != len(self.tokens):
                 raise ValueError(
                     f"layer {layer} has {shape[0]} words and there are {len(self.tokens)} tokens"
+                )
+            parts = (blocks.ll, blocks.lv, blocks.vl, blocks.vv)
+            if not all(torch.isfinite(part).all() for part in parts if part is not None):
+                raise ValueError(
+                    f"the attention of layer {layer} of {self.model} is not finite; a model in half precision? "
+                    "Open it in float32"
                 )
         regions = self.regions
         for name, given in (

@@ -13,6 +13,7 @@ from cacr.demo import DemoConfig, run_demo
 from cacr.demo.report import write_report
 from cacr.demo.run import jobs_of
 from cacr.study.measures import difference_text, score_text
+from cacr.study.workers import WorkerKilled
 
 
 def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), resume: bool = False) -> int:
@@ -30,14 +31,22 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
         raise ValueError("which demo? Name its folder: cacr demo --resume --out runs/demo-001")
     config = config.resolved()
     jobs = jobs_of(config)
+    killed = None
     with bar() as progress:
-        done = run_demo(config, resume, following(progress, jobs))
+        try:
+            done = run_demo(config, resume, following(progress, jobs))
+        except WorkerKilled as error:
+            killed, done = error, error.done
+    if killed and all(job.seed is None for job in done):
+        raise killed
     table = write_report(config, done, len(jobs), _command(config))
     for shown_table in _tables(table):
         console.print(shown_table)
     console.print(f"The report is in {config.out}/README.md, the figures in {config.out}/figures.")
     if len(done) < len(jobs):
         console.print(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
+        if killed:
+            raise killed
         return 130
     console.print(
         f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --out runs/explore --image 3"
@@ -62,7 +71,8 @@ def _tables(results: dict[str, Any]) -> list[Table]:
     ns = [next(iter(column["scores"].values())) for column in results.values()]
     seeds = max(score["seeds"] for column in results.values() for score in column["scores"].values())
     scores.add_row("chance", *(f"{100 * c['chance']:.1f}" for c in results.values()))
-    scores.caption = f"{seeds} seeds an arm; n = {', '.join(str(score['n']) for score in ns)} examples"
+    some = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    scores.caption = f"{some} an arm; n = {', '.join(str(score['n']) for score in ns)} examples"
     return [scores, changes]
 
 

@@ -12,7 +12,8 @@ from cacr.cli.show import bar, console
 from cacr.study import StudyPlan, jobs_of, plan_path, run_study
 from cacr.study.measures import interval_text
 from cacr.study.report import headline, write_report
-from cacr.study.workers import Job, Report
+from cacr.study.run import has_whole_seed
+from cacr.study.workers import Job, Report, WorkerKilled
 
 OUT = Path("runs/study-001")
 PACKAGED = "congruence"
@@ -35,8 +36,14 @@ def study(
     file = plan_path(plan)
     read = StudyPlan.from_toml(file)
     jobs = jobs_of(read, out)
+    killed = None
     with bar() as progress:
-        done = run_study(file, out, resume, workers, following(progress, jobs))
+        try:
+            done = run_study(file, out, resume, workers, following(progress, jobs))
+        except WorkerKilled as error:
+            killed, done = error, error.done
+    if killed and not has_whole_seed(read, done):
+        raise killed
     command = f"cacr study{'' if plan == PACKAGED else f' {plan}'} --out {out}"
     stopped = len(done) < len(jobs)
     if stopped:
@@ -62,6 +69,8 @@ def study(
     console.print(
         f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures."
     )
+    if killed:
+        raise killed
     return 130 if stopped else 0
 
 

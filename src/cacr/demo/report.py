@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cacr._files import write_text_whole
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.figures import draw_pair
 from cacr.demo.run import ARMS, START, DemoConfig
@@ -77,20 +78,18 @@ def write_report(config: DemoConfig, jobs: Sequence[Job], planned: int, command:
     if all(job.arm == START for job in jobs):
         raise ValueError(f"no run has finished in {out}, so there is nothing to report; go on with --resume")
     table = results(columns_of(jobs))
-    (out / "results.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    (out / "table.md").write_text(markdown(table), encoding="utf-8")
+    write_text_whole(out / "results.json", json.dumps(table, indent=1) + "\n")
+    write_text_whole(out / "table.md", markdown(table))
+    write_text_whole(out / "README.md", _readme(config, jobs, planned, command, table))
     _figures(out / "figures", table, jobs)
-    (out / "README.md").write_text(_readme(config, jobs, planned, command, table), encoding="utf-8")
     return table
 
 
-def _shown(name: str, caption: str, out: Path) -> str:
-    made = (out / "figures" / f"{name}.png").is_file()
-    return f"\n{caption}:\n\n![{caption}](figures/{name}.png)\n" if made else ""
+def _shown(name: str, caption: str) -> str:
+    return f"\n{caption}:\n\n![{caption}](figures/{name}.png)\n"
 
 
 def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
-    folder.mkdir(exist_ok=True)
     scores = {
         title: {
             arm: tuple(s["value"] if s[k] is None else s[k] for k in ("value", "low", "high"))
@@ -107,18 +106,13 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
         save_figure(figure, folder / "curves.png", overwrite=True)
     scenes = SceneCaptions(SEEDS["dev"], 12)
     index = next(i for i, s in enumerate(scenes.scenes) if s.claim.relation and len(s.things) == 3)
-    models = {START: "scenes-start"} | {
-        job.arm.replace(" ", "-"): str(job.folder / "run" / "model")
+    scorers = {START: open_scorer("scenes-start")} | {
+        job.arm.replace(" ", "-"): open_scorer(str(job.folder / "run" / "model"), name=job.name)
         for job in jobs
         if job.arm != START and job.seed == 0
     }
-    for name, model in models.items():
-        draw_pair(
-            open_scorer(model),
-            scenes.captions[index],
-            scenes.picture(index),
-            folder / f"attention-{name}",
-        )
+    for name, scorer in scorers.items():
+        draw_pair(scorer, scenes.captions[index], scenes.picture(index), folder / f"attention-{name}")
 
 
 def _curves(jobs: Sequence[Job]) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
@@ -150,8 +144,10 @@ def _readme(
     if len(jobs) < planned:
         partial = f"\n**Partial: {len(jobs)} of {planned} runs are done.** Go on with `{command} --resume`.\n"
     album = SEEDS["test"] if config.album is None else config.album
-    out = config.out
-    assert out is not None
+    after = ""
+    if any(job.arm == "CACR" and job.seed == 0 for job in jobs):
+        after = _shown("attention-CACR/tokens", "After fine-tuning with CACR (the others are beside it)")
+        after += _shown("attention-CACR/relations", "After: the same relations")
     steps = max(job.steps for job in jobs)
     return f"""# Relation alignment in the embedded world
 {partial}
@@ -166,15 +162,14 @@ metrics with two chance levels. Ties are wrong. The seeds vary the fine-tuning o
 for all, so the intervals speak of this start and of scenes like these (album {album}), not of other models.
 
 ![scores](figures/scores.png)
-{_shown("curves", "Losses while fine-tuning", out)}
+{_shown("curves", "Losses while fine-tuning") if _curves(jobs) else ""}
 ## Attention
 
 Before, in the last layer: the box each word attends to most with a whole line, other high ones dashed.
 
 ![start](figures/attention-start/tokens.png)
-{_shown("attention-start/relations", "Before: the attention among words, and the regions' carried over", out)}
-{_shown("attention-CACR/tokens", "After fine-tuning with CACR (the others are beside it)", out)}
-{_shown("attention-CACR/relations", "After: the same relations", out)}
+{_shown("attention-start/relations", "Before: the attention among words, and the regions' carried over")}
+{after}
 Both on one page, word by word and head by head:
 
     cacr explore arms/CACR-seed-0/run/model --compare scenes-start

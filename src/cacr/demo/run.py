@@ -107,6 +107,7 @@ def run_demo(
         FileExistsError: The folder exists and ``resume`` is not set.
         FileNotFoundError: ``resume`` is set and there is no demo.
         BlockingIOError: Another process is at work in the folder.
+        WorkerKilled: A worker was killed from outside.
     """
     out = config.out
     assert out is not None

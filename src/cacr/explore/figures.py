@@ -24,6 +24,7 @@ from cacr.explore.sheets import (
     MEDIUM,
     MOST,
     RED,
+    SMALL,
     TWO_COLUMNS,
     Sheet,
     aspect_of,
@@ -32,10 +33,14 @@ from cacr.explore.sheets import (
 )
 from cacr.explore.words import WordAttention, word_attention
 
+HIGHEST = 9.0
+"""Of a sheet that fits a page, in inches."""
 GAP = 0.09
 """Between panels, in inches."""
 NARROWEST = 0.7
 """Of a panel, in inches."""
+NARROW = 4.5
+"""A sheet that is not wider than this has room for two panels a row."""
 FOOT = 0.2
 
 
@@ -45,7 +50,7 @@ def token_figure(
     layer: int = -1,
     head: int | None = None,
     cross: str = "lv",
-    columns: int = 4,
+    columns: int | None = None,
     width: float = TWO_COLUMNS,
 ) -> Figure:
     """One panel per word: what it attends to most, and what else it attends to.
@@ -56,7 +61,8 @@ def token_figure(
         layer: A layer that was watched; below 0: from the last.
         head: From 0; None for the mean over heads.
         cross: "lv": where words look; "vl": which regions look at a word.
-        columns: Panels a row, at most; fewer where these would be narrower than 0.7 inches.
+        columns: Panels a row, at most; fewer where these would be narrower than 0.7 inches. None: 4, or 2 on one
+            column of a paper, and more where the figure would be higher than 9 inches.
         width: Of the figure, in inches; 3.25 and 6.75 are one and two columns of a paper.
 
     Raises:
@@ -68,21 +74,35 @@ def token_figure(
     left = MARGIN + (SCALE - 0.05 if bars else 0.0)
     right = MARGIN + (SCALE if heat else 0.0)
     room = width - left - right
-    used = min(columns, len(chosen), int((room + GAP) / (NARROWEST + GAP)))
-    if used < 1:
+    fit = min(len(chosen), int((room + GAP) / (NARROWEST + GAP)))
+    if fit < 1 or (columns is not None and columns < 1):
+        some = "" if columns is None else f"{columns} columns on "
         raise ValueError(
-            f"{columns} columns on {width} inches; expected 1 column or more, and "
-            f"{NARROWEST + left + right:.1f} inches or more"
+            f"{some}{width} inches; expected 1 column or more, and {NARROWEST + left + right:.1f} inches or more"
         )
-    wide = (room - GAP * (used - 1)) / used
-    rows = -(-len(chosen) // used)
     aspect = 0.6 if bars else aspect_of(attended.image, attended.grid)
-    high = wide * min(max(aspect, LEAST), MOST)
     title = line_height(MEDIUM) + 0.03
     under = 0.14 if bars else 0.0
-    lines, top = heading(_heading(attended, pair, bars), width)
-    sheet = Sheet(width, MARGIN + top + rows * (title + high + under + GAP) + FOOT)
+    lines, above = heading(attended.caption, width, MEDIUM, 3)
+    small, top = heading(_heading(attended, pair, bars), width, SMALL)
+    top += above
+
+    def laid_out(used: int) -> tuple[float, float, float]:
+        """Width and height of a panel, and the height of the sheet, for so many panels a row."""
+        wide = (room - GAP * (used - 1)) / used
+        high = wide * min(max(aspect, LEAST), MOST)
+        rows = -(-len(chosen) // used)
+        return wide, high, MARGIN + top + rows * (title + high + under + GAP) + FOOT
+
+    if columns is None:
+        first = min(4 if width > NARROW else 2, fit)
+        used = next((n for n in range(first, fit + 1) if laid_out(n)[2] <= HIGHEST), fit)
+    else:
+        used = min(columns, fit)
+    wide, high, height = laid_out(used)
+    sheet = Sheet(width, height)
     sheet.lines(lines, MEDIUM)
+    sheet.lines(small, SMALL, "0.3", MARGIN + above)
     panels = []
     for order, index in enumerate(chosen):
         row, column = divmod(order, used)

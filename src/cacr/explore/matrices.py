@@ -16,7 +16,7 @@ from cacr.attention import Attended
 from cacr.explore.placing import POINT, Rect, fitted, text_width
 from cacr.explore.relations import relations
 from cacr.explore.sheets import BLUE, MARGIN, MEDIUM, SMALL, TWO_COLUMNS, Sheet, heading
-from cacr.explore.words import place_of
+from cacr.explore.words import number, place_of
 
 COLOR_MAP = "viridis"
 PITCH = 6.8 * POINT
@@ -59,7 +59,7 @@ def relations_figure(
     if hard:
         other = "S_VV[i*, j*]" if direction == "language" else "S_LL[i*, j*]"
     name = f"{attended.model}, " if attended.model else ""
-    lines, top = heading(f"{name}{place_of(attended, layer, head)}: {attended.caption}", width)
+    lines, top = heading(f"{name}{place_of(attended, layer, head)}: {attended.caption}", width, lines=3)
     left = max(text_width(name, SMALL) for name in names) + 0.06
     stacked = width < STACKED
     beside = 0.26 * width if stacked else 0.2 * width
@@ -141,7 +141,9 @@ def _divergences(sheet: Sheet, x: float, y: float, wide: float, side: float, apa
             panel.annotate(f"{value:.3f}", (value, row), fontsize=SMALL, **place)  # type: ignore[arg-type]
     else:
         panel.set_xlim(0, highest)
-        panel.set_xticks([0, highest / 2], labels=["0", f"{highest / 2:.2f}"], fontsize=SMALL)
+        ticks = [0, highest / 2, highest]
+        panel.set_xticks(ticks, labels=[number(tick) for tick in ticks], fontsize=SMALL)
+        panel.get_xticklabels()[-1].set_horizontalalignment("right")  # within the sheet
         panel.tick_params(length=2, pad=1.5, width=0.5)
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines["bottom"].set_visible(len(panel.get_xticks()) > 0)

@@ -27,12 +27,13 @@ from cacr.explore.sheets import (
     patch_box,
     show_picture,
 )
-from cacr.explore.words import WordAttention, high_regions, number
+from cacr.explore.words import MOST_HIGH, WordAttention, high_regions, number
 
 SCALE = 0.45
 """Room for a scale beside the panels, in inches."""
 BAR_ROOM = 1.3
 """Height of a panel of bars over that of the highest bar: room for its number."""
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 GRAY = 0.75
 """Behind the scale of a heat map, as of a picture in light gray."""
 
@@ -65,7 +66,8 @@ def legend(sheet: Sheet, handles: Sequence[Line2D | Patch]) -> None:
 
 def high_ones(width: float) -> str:
     """What red stands for, in the words that a sheet of a width has room for."""
-    return "other high ones" + (" (over half of the highest)" if width > 4.5 else "")
+    over = "over half of the highest; " if width > 4.5 else ""
+    return f"other high ones ({over}at most {NUMBERS[MOST_HIGH]})"
 
 
 def draw_boxes(sheet: Sheet, attended: Attended, pair: WordAttention, one: Panel) -> None:
@@ -74,6 +76,9 @@ def draw_boxes(sheet: Sheet, attended: Attended, pair: WordAttention, one: Panel
     index, panel, where, cell = one
     show_picture(panel, attended.image)
     best, others = high_regions(pair.values[index])
+    if best is None:
+        _say_equal(sheet, one)
+        return
     for region in reversed([best, *others]):
         first = region == best
         frame = (GREEN, 1.5, "-") if first else (RED, 1.2, "--")
@@ -96,7 +101,8 @@ def draw_heat_maps(sheet: Sheet, attended: Attended, pair: WordAttention, panels
     shown = pair.values[[index for index, *_ in panels]]
     highest = max(float(shown.max()), 1e-12)
     scale = PowerNorm(0.5, vmin=0, vmax=highest)
-    for index, panel, where, cell in panels:
+    for one in panels:
+        index, panel, where, cell = one
         show_picture(panel, attended.image, gray=True)
         row = pair.values[index]
         panel.imshow(
@@ -109,7 +115,10 @@ def draw_heat_maps(sheet: Sheet, attended: Attended, pair: WordAttention, panels
         )
         panel.set_xlim(0, 1)
         panel.set_ylim(1, 0)
-        best = int(row.argmax())
+        best, _ = high_regions(row)
+        if best is None:
+            _say_equal(sheet, one)
+            continue
         box = patch_box(best, attended.grid)
         draw_box(panel, box, RED, 1.2, zorder=5)
         text = number(float(row[best]))
@@ -136,7 +145,8 @@ def draw_bars(sheet: Sheet, pair: WordAttention, panels: Sequence[Panel], column
     """A bar per position, the highest with its number; panels stand in rows of some columns."""
     shown = pair.values[[index for index, *_ in panels]]
     highest = max(float(shown.max()), 1e-12)
-    for order, (index, panel, where, _) in enumerate(panels):
+    for order, one in enumerate(panels):
+        index, panel, where, _ = one
         row = pair.values[index]
         best, others = high_regions(row)
         colors = [GREEN if i == best else RED if i in others else "0.7" for i in range(len(row))]
@@ -146,14 +156,16 @@ def draw_bars(sheet: Sheet, pair: WordAttention, panels: Sequence[Panel], column
         )
         panel.set_xlim(-0.6, len(row) - 0.4)
         panel.set_ylim(0, BAR_ROOM * highest)
-        panel.set_xticks([best])
-        panel.set_xticklabels([str(best)], fontsize=SMALL)
+        panel.set_xticks([] if best is None else [best], [] if best is None else [str(best)], fontsize=SMALL)
         panel.set_yticks([0, highest / 2, highest])
         first = order % columns == 0
         panel.set_yticklabels([number(v) for v in (0, highest / 2, highest)] if first else [], fontsize=SMALL)
         panel.tick_params(length=2, pad=1.5, width=0.5)
         panel.spines[["top", "right"]].set_visible(False)
         panel.spines[["bottom", "left"]].set_linewidth(0.5)
+        if best is None:
+            _say_equal(sheet, one)
+            continue
         text = number(float(row[best]))
         wide = where[2] - where[0]
         size = label_size(text_width(text, SMALL))
@@ -169,6 +181,14 @@ def draw_bars(sheet: Sheet, pair: WordAttention, panels: Sequence[Panel], column
             Patch(fc=RED, ec="white", hatch="/////", label=high_ones(sheet.width)),
         ],
     )
+
+
+def _say_equal(sheet: Sheet, one: Panel) -> None:
+    """Under the word: no region has more of its attention than another."""
+    size = label_size(text_width("equal", SMALL))
+    x, top = (one.cell[0] + one.cell[2]) / 2, one.cell[3] - 0.02
+    spot = (x - size[0] / 2, top - size[1], x + size[0] / 2, top)
+    sheet.label(one.axes, spot, spot, "equal", "0.35")
 
 
 def heat_colors() -> ListedColormap:

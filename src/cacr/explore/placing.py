@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+
+from cacr.explore.fonts import font_of, unreadable
 
 Rect = tuple[float, float, float, float]
 """left, bottom, right, top."""
@@ -22,8 +23,9 @@ RIM = 2.5 * POINT
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """How wide a line of text is, in inches, with 2 % for the hinting of screens."""
-    font = FontProperties(size=size, weight="bold" if bold else "normal")
-    return 1.02 * float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) * POINT
+    font = font_of(text, size, bold)
+    shown = "".join("□" if one in missing else one for one in text) if (missing := unreadable(text)) else text
+    return 1.02 * float(text_to_path.get_text_width_height_descent(shown, font, ismath=False)[0]) * POINT
 
 
 def line_height(size: float) -> float:

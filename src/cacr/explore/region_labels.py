@@ -30,7 +30,7 @@ from cacr.explore.sheets import (
     patch_box,
     show_picture,
 )
-from cacr.explore.words import number, word_attention, words_of_regions
+from cacr.explore.words import WordAttention, is_equal, number, word_attention, words_of_regions
 
 WIDEST = 0.5
 """Of a label, as a fraction of the picture; more words than fit are counted."""
@@ -46,7 +46,8 @@ def regions_figure(
     """The picture with the regions that words attend to most, each labelled with these words.
 
     Boxes of no word are thin and gray. Labels cover no other label and stay in the picture; one that had to move
-    away from its box is tied to it with a line. Regions without a place in the picture become bars.
+    away from its box is tied to it with a line. Regions without a place in the picture become bars. Words that look
+    everywhere alike are at no region; the lines above the picture count them.
 
     Args:
         attended: A pair.
@@ -74,6 +75,7 @@ def regions_figure(
     below = f"each word at the {what} {looks} ({name}{pair.place})"
     if placed and len(spots) < len(labels):
         below += f"; {len(labels) - len(spots)} of {len(labels)} labels have no room"
+    below += _equal(pair)
     lines, top = heading(attended.caption, width, MEDIUM, 3)
     small, under = heading(below, width, SMALL, 3)
     sheet = Sheet(width, 2 * MARGIN + top + under + high + 0.04)
@@ -81,10 +83,21 @@ def regions_figure(
     sheet.lines(small, SMALL, "0.3", MARGIN + top)
     if placed:
         _on_picture(sheet, attended, boxes, spots, where)
-    else:
+    elif labels:
         highest = {region: float(pair.values[:, region].max()) for region in labels}
         _beside_bars(sheet, attended, labels, highest, cell)
     return sheet.figure
+
+
+def _equal(pair: WordAttention) -> str:
+    """How many words are at no region, because none has more of their attention than another."""
+    count = sum(is_equal(row) for row in pair.values)
+    if not count:
+        return ""
+    some = f"{count} word{'' if count == 1 else 's'}"
+    if pair.cross == "lv":
+        return f"; {some} look{'s' if count == 1 else ''} everywhere alike"
+    return f"; all regions look alike at {some}"
 
 
 def _boxes_of(attended: Attended, labels: Mapping[int, Sequence[str]]) -> dict[int, list[float]]:

@@ -1,7 +1,8 @@
 """Figures in files: PDF, SVG and PNG that a paper takes as they are, the same bytes for the same figure.
 
 PDF holds its fonts as TrueType (type 42), SVG its text as text, neither a date; nothing is cut off or
-added, so that a figure has the width that it was made with.
+added, so that a figure has the width that it was made with. Characters that the usual font lacks are drawn
+with others that are installed (`cacr.explore.fonts`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 
 from cacr._files import beside, publish, write_bytes_whole
 from cacr._messages import unknown
+from cacr.explore.fonts import every_script
 
 DPI = 200
 FORMATS: dict[str, dict[str, Any]] = {
@@ -52,7 +54,7 @@ def save_figure(figure: Figure, path: str | PathLike[str], overwrite: bool = Fal
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists and is not overwritten; give another name, or overwrite=True")
     written = BytesIO()
-    with rc_context(RULES):
+    with rc_context(RULES), every_script(figure):
         figure.savefig(written, format=form, dpi=DPI, metadata=FORMATS[form])
     path.parent.mkdir(parents=True, exist_ok=True)
     if overwrite:

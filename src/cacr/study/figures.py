@@ -11,7 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cacr.benchmarks import Estimate
-from cacr.explore.plots import OKABE_ITO, estimates_plot
+from cacr.explore.placing import fitted
+from cacr.explore.plots import estimates_plot
+from cacr.explore.sheets import LARGE, OKABE_ITO
+
+WIDEST = 3.2
+"""Of a contrast's name, in inches."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ def contrasts_plot(contrasts: Mapping[str, Sequence[Mapping[str, Any]]], what: s
                 panel.plot([100 * row["low"], 100 * row["high"]], [at, at], color=color, lw=2, zorder=2)
             face = color if row["verdict"] == "resolved" else "white"
             panel.plot([100 * row["value"]], [at], "o", ms=6, mec=color, mfc=face, zorder=3)
-        panel.set_yticks(range(len(rows)), [f"{row['arm']} − {row['against']}" for row in rows], fontsize=8)
+        names = [fitted(f"{row['arm']} − {row['against']}", LARGE, WIDEST) for row in rows]
+        panel.set_yticks(range(len(rows)), names, fontsize=LARGE, parse_math=False)
         panel.set_ylim(len(rows) - 0.4, -0.6)
         panel.set_title(f"{family} contrasts", fontsize=9, loc="left")
         panel.tick_params(axis="x", labelsize=8)

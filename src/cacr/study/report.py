@@ -16,6 +16,7 @@ from typing import Any
 
 from cacr._files import write_text_whole
 from cacr.benchmarks.power import detectable_from, holm, paired_test
+from cacr.explore import save_figures
 from cacr.statistics import LEVEL
 from cacr.study.figures import arms_plot, contrasts_plot
 from cacr.study.measures import (
@@ -155,14 +156,6 @@ def write_report(plan: StudyPlan, done: Sequence[Job], out: Path, command: str) 
         )
     found = results(plan, columns_of(jobs))
     tables = markdown(plan, found)
-    figures = out / "figures"
-    figures.mkdir(exist_ok=True)
-    for name, figure in (
-        ("contrasts", contrasts_plot(found["contrasts"], plan.measure.title)),
-        ("scores", arms_plot(found["measures"])),
-    ):
-        for ending in ("png", "svg"):
-            figure.savefig(figures / f"{name}.{ending}", dpi=150)
     write_text_whole(out / "results.json", json.dumps(found, indent=1) + "\n")
     write_text_whole(out / "tables.md", tables)
     partial = ""
@@ -172,6 +165,11 @@ def write_report(plan: StudyPlan, done: Sequence[Job], out: Path, command: str) 
             f"seeds. Go on with `{command} --resume`.\n"
         )
     write_text_whole(out / "README.md", _readme(found, tables, partial, command))
+    figures = {
+        "contrasts": contrasts_plot(found["contrasts"], plan.measure.title),
+        "scores": arms_plot(found["measures"]),
+    }
+    save_figures(figures, out / "figures", ("png", "svg"), overwrite=True)
     return found
 
 

@@ -77,6 +77,7 @@ def run_study(
         FileNotFoundError: No such plan; or ``resume`` is set and there is no study.
         ValueError: A mistake in the plan, or the folder holds a study of another plan.
         BlockingIOError: Another process is at work in the folder.
+        WorkerKilled: A worker was killed from outside.
     """
     plan = StudyPlan.from_toml(file)
     if workers is not None and workers < 1:
@@ -100,6 +101,15 @@ def run_study(
 
 def finished(plan: StudyPlan, done: Sequence[Job]) -> list[Job]:
     """The starts and the seeds that are there in every arm: half a seed would compare arms on different seeds."""
-    arms = {arm.name for arm in plan.arms}
-    whole = {seed for seed in plan.seeds if {job.arm for job in done if job.seed == seed} == arms}
+    whole = _whole(plan, done)
     return [job for job in done if job.seed is None or job.seed in whole]
+
+
+def has_whole_seed(plan: StudyPlan, done: Sequence[Job]) -> bool:
+    """Whether there is something to report."""
+    return bool(_whole(plan, done))
+
+
+def _whole(plan: StudyPlan, done: Sequence[Job]) -> set[int]:
+    arms = {arm.name for arm in plan.arms}
+    return {seed for seed in plan.seeds if {job.arm for job in done if job.seed == seed} == arms}

@@ -13,7 +13,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,31 @@ class Job:
         return self.needs is None or self.needs.is_dir()
 
 
+class WorkerKilled(BrokenExecutor):
+    """A worker process was ended from outside, most often because memory ran out.
+
+    Args:
+        running: The jobs that were at work.
+        done: The finished ones.
+    """
+
+    def __init__(self, running: Sequence[Job], done: Sequence[Job]):
+        names = "; ".join(job.name for job in running) or "a job that had just ended"
+        super().__init__(
+            f"a worker process was killed while these were at work: {names}. The likely cause is that memory ran out. "
+            "What is finished and the last checkpoints are kept: go on with --resume, and with fewer --workers if it "
+            "happens again"
+        )
+        self.running, self.done = list(running), list(done)
+
+
 def run_jobs(
     jobs: Sequence[Job], workers: int | None = None, report: Report = lambda job, step, steps: None
 ) -> list[Job]:
     """Run, in their order, all jobs that are not done; the finished ones.
 
     KeyboardInterrupt stops the workers and returns what is done. Finished runs lose their checkpoints and nothing else.
+    A worker that is killed stops the others too.
 
     Args:
         jobs: Those that others need come first.
@@ -84,6 +104,7 @@ def run_jobs(
 
     Raises:
         ValueError: A job needs what no other makes.
+        WorkerKilled: A worker was killed; what is done and what was at work are in the error.
     """
     waiting = [job for job in jobs if not job.done]
     if not waiting:
@@ -92,22 +113,27 @@ def run_jobs(
     messages: Any = context.Queue()
     number = min(workers or _cores(), len(waiting))
     pool = ProcessPoolExecutor(number, mp_context=context, initializer=_start_worker, initargs=(messages,))
-    running: set[Future[None]] = set()
+    running: dict[Future[None], Job] = {}
     try:
         while waiting or running:
             for job in [job for job in waiting if job.ready][: number - len(running)]:
+                running[pool.submit(_run_job, job)] = job
                 waiting.remove(job)
-                running.add(pool.submit(_run_job, job))
             if not running:
                 raise ValueError(f"{waiting[0].name} needs {waiting[0].needs}, which no job makes")
-            finished, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             while not messages.empty():
                 report(*messages.get())
             for future in finished:
                 future.result()
+                del running[future]
         pool.shutdown()
     except KeyboardInterrupt:
         _stop(pool)
+    except BrokenProcessPool:
+        _stop(pool)
+        lost = [job for job in running.values() if not job.done]
+        raise WorkerKilled(lost, [job for job in jobs if job.done]) from None
     except BaseException:
         _stop(pool)
         raise

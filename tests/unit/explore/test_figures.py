@@ -35,6 +35,10 @@ def numbers(panel):
     return {text.get_text() for text in panel.texts}
 
 
+def said(figure):
+    return " ".join(text.get_text() for text, _ in texts_of(figure))
+
+
 def panels(figure):
     """Word -> panel."""
     return {axes.get_label(): axes for axes in figure.axes}
@@ -54,8 +58,71 @@ def test_every_box_carries_its_number(pair):
     assert numbers(drawn["grass"]) == {"0.70"}
 
 
-def test_uniform_attention_marks_no_red_box():
-    assert high_regions(torch.full((5,), 0.2)) == (0, [])
+@pytest.mark.parametrize("level", [0.25, 0.0])
+@pytest.mark.parametrize("where", ["boxes", "patches", "bars"])
+def test_where_attention_is_equal_nothing_is_framed_and_the_panel_says_so(level, where):
+    given = {"boxes": {"boxes01": BOXES}, "patches": {"grid": (2, 2)}, "bars": {}}[where]
+    attended = made(["mug", "grass"], 4, lv=[[level] * 4, [0.1, 0.2, 0.1, 0.6]], **given)
+    drawn = panels(token_figure(attended))
+    assert numbers(drawn["mug"]) == {"equal"}
+    assert "equal" not in numbers(drawn["grass"])
+    if where == "bars":
+        assert all(to_hex(bar.get_facecolor()) not in (GREEN, RED) for bar in drawn["mug"].patches)
+        assert list(drawn["mug"].get_xticks()) == []
+    else:
+        assert not boxes_drawn(drawn["mug"], GREEN) and not boxes_drawn(drawn["mug"], RED)
+    assert_readable(token_figure(attended))
+
+
+@pytest.mark.parametrize("where", [{"boxes01": BOXES}, {"grid": (2, 2)}, {}])
+def test_words_that_look_everywhere_alike_are_at_no_region_and_are_counted(where):
+    some = made(["mug", "in", "grass"], 4, lv=[[0.25] * 4, [0.0] * 4, [0.1, 0.2, 0.1, 0.6]], **where)
+    assert words_of_regions(word_attention(some)) == {3: ["grass"]}
+    assert "2 words look everywhere alike" in said(regions_figure(some))
+    nothing = made(["mug"], 4, lv=[[0.25] * 4], **where)
+    figure = regions_figure(nothing)
+    assert "1 word looks everywhere alike" in said(figure)
+    assert_readable(figure)
+
+
+def test_regions_that_look_alike_at_a_word_are_counted_too():
+    attended = made(["mug"], 3, boxes01=BOXES[:3])
+    assert float(attended.at().vl.min()) == 1  # of one word
+    assert "all regions look alike at 1 word" in said(regions_figure(attended, cross="vl"))
+
+
+def test_a_region_that_is_the_only_one_is_the_highest():
+    assert high_regions(torch.tensor([1.0])) == (0, [])
+    assert high_regions(torch.tensor([0.0])) == (None, [])
+
+
+def test_the_legend_says_what_is_left_out():
+    assert "(over half of the highest; at most four)" in said(token_figure(with_boxes()))
+    assert "(at most four)" in said(token_figure(with_boxes(), width=3.25))
+
+
+CAPTION = "a small brown dog with a red collar lies on the grass near a wooden bench while two girls play with one ball"
+
+
+@pytest.mark.parametrize("size", [(64, 48), (48, 64)])
+@pytest.mark.parametrize("width", [3.25, 6.75])
+@pytest.mark.parametrize("make", [with_boxes, with_patches, made])
+def test_a_long_caption_fits_a_page_and_is_in_the_heading(make, width, size):
+    words = CAPTION.split()
+    assert len(words) == 23
+    attended = make(tokens=words, image=Image.new("RGB", size), caption=CAPTION)
+    figure = token_figure(attended, width=width)
+    crowded = (
+        make is with_patches and width == 3.25 and size == (48, 64)
+    )  # three columns and a scale have no more room
+    assert figure.get_size_inches()[1] <= (12 if crowded else 9)
+    assert CAPTION in said(figure)
+    assert_readable(figure)
+
+
+def test_columns_that_are_asked_for_are_kept():
+    attended = with_boxes(tokens=CAPTION.split())
+    assert token_figure(attended, columns=1, width=3.25).get_size_inches()[1] > 20
 
 
 def test_boxes_are_labelled_with_the_words_that_attend_to_them_most(pair):
@@ -84,6 +151,28 @@ def test_places_in_the_caption_tell_which_tokens_are_one_word():
     words, pieces = words_of_tokens(["a", "wind", "mill", "."], "a windmill.", spans)
     assert words == ["a", "windmill", "."]
     assert pieces == [[0], [1, 2], [3]]
+
+
+def test_tokens_of_one_character_are_one_word_as_the_caption_writes_it():
+    spans = [(0, 1), (1, 2), (2, 3), (3, 4), (3, 4)]
+    assert words_of_tokens(["c", "a", "f", "é", "é"], "café", spans) == (["café"], [[0, 1, 2, 3, 4]])
+    assert words_of_tokens(["山", "山", "上"], "山上", [(0, 1), (0, 1), (1, 2)]) == (
+        ["山", "上"],
+        [[0, 1], [2]],
+    )
+
+
+def test_a_blank_is_no_word_and_parts_no_words():
+    spans = [(0, 1), (1, 2), (2, 3), (3, 3)]
+    assert words_of_tokens(["a", "Ġ", "b", "␣"], "a b ", spans) == (["a", "b"], [[0], [2]])
+    with pytest.raises(ValueError, match="the caption ' ' has no word to look at"):
+        word_attention(made(["␣"], 3, caption=" ", spans=[(0, 1)]))
+
+
+@pytest.mark.parametrize("word", ["कुत्ता", "🧑‍🌾", "👍🏽", "cafe\u0301"])
+def test_marks_and_joined_emoji_stay_with_their_letter(word):
+    spans = [(i, i + 1) for i in range(len(word))]
+    assert words_of_tokens(list(word), word, spans)[0] == [word]
 
 
 def test_letters_of_a_script_without_blanks_stay_as_the_tokenizer_cut_them():
@@ -163,7 +252,9 @@ def test_a_sheet_without_room_for_a_panel_is_refused():
     with pytest.raises(
         ValueError, match=r"4 columns on 0.7 inches; expected 1 column or more, and 0.8 inches"
     ):
-        token_figure(with_boxes(tokens=[f"w{i}" for i in range(9)]), width=0.7)
+        token_figure(with_boxes(tokens=[f"w{i}" for i in range(9)]), columns=4, width=0.7)
+    with pytest.raises(ValueError, match=r"^0.7 inches; expected 1 column or more, and 0.8 inches"):
+        token_figure(with_boxes(), width=0.7)
     with pytest.raises(ValueError, match="0 columns"):
         token_figure(with_boxes(), columns=0)
 

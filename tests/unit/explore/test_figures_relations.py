@@ -6,6 +6,7 @@ from tests.unit.explore.pairs import assert_readable, made, texts_of, with_patch
 
 from cacr.explore import relations_figure
 from cacr.explore.relations import relations
+from cacr.explore.words import number
 
 WORDS = [f"{'long' * (i % 3)}word{i}" for i in range(20)]
 
@@ -79,6 +80,23 @@ def test_every_label_can_be_read(attended, direction, width):
 def test_all_of_twenty_words_are_labels_of_rows_and_columns_on_two_columns():
     shown = [text.get_text() for text, _ in texts_of(relations_figure(made(tokens=WORDS)))]
     assert all(shown.count(word) == 3 for word in WORDS)
+
+
+def test_the_axis_of_many_divergences_ends_with_a_number():
+    attended = with_patches((24, 24))
+    apart = relations(attended.at(-1), "vision").soft_divergence
+    for width in (3.25, 6.75):
+        panel = panels(relations_figure(attended, direction="vision", width=width))["divergence"]
+        assert panel.get_xticks()[-1] == pytest.approx(float(apart.max())) == panel.get_xlim()[1]
+        assert panel.get_xticklabels()[-1].get_text() == number(float(apart.max()))
+
+
+@pytest.mark.parametrize("width", [3.25, 6.75])
+def test_a_long_caption_is_whole_in_the_heading(width):
+    caption = " ".join(["caption"] * 10 + ["of", "a", "picture"] * 4 + ["end"])
+    figure = relations_figure(made(tokens=WORDS, caption=caption), width=width)
+    assert caption in " ".join(text.get_text() for text in figure.texts)
+    assert_readable(figure)
 
 
 def test_the_direction_that_a_causal_model_lacks_is_refused():

@@ -1,6 +1,12 @@
 """A study runs all that is planned, goes on where it was stopped, and reports whole seeds with what they can show."""
 
 import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
 import tomllib
 from dataclasses import replace
 
@@ -13,11 +19,15 @@ from scipy import stats
 from cacr.benchmarks import BENCHMARKS
 from cacr.benchmarks.power import holm
 from cacr.benchmarks.records import read_records
+from cacr.cli import main
+from cacr.explore import save_figure
 from cacr.statistics import spread
 from cacr.study import StudyPlan, finished, jobs_of, run_study
+from cacr.study.figures import contrasts_plot
 from cacr.study.report import write_report
-from cacr.study.workers import run_jobs
+from cacr.study.workers import WorkerKilled, run_jobs
 from cacr.training import train
+from cacr.training.folder import latest_checkpoint
 
 TINY = """
 [study]
@@ -209,6 +219,97 @@ def test_a_stop_leaves_what_is_done(study, tmp_path):
 
     done = run_jobs(jobs, 1, stop)
     assert [job.name for job in done] == ["scenes-start"]
+
+
+def kill_a_worker(once):
+    """Kill one of the worker processes as soon as a file is there; the thread that does it."""
+
+    def wait():
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            if once():
+                for process in multiprocessing.active_children():
+                    os.kill(process.pid, signal.SIGKILL)
+                    return
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_killed_worker_is_told_and_the_run_goes_on_from_its_checkpoint_bit_for_bit(study, tmp_path):
+    plan, _, _ = study
+    job = next(job for job in jobs_of(plan, tmp_path) if job.arm == "none")
+    job = replace(job, recipe=replace(job.recipe, steps=24, save_every=3))
+    thread = kill_a_worker(lambda: latest_checkpoint(job.recipe.out))
+    with pytest.raises(WorkerKilled, match=r"at work: none, seed 0\. .*memory ran out.*--resume") as killed:
+        run_jobs([job], 1)
+    thread.join()
+    assert (killed.value.running, killed.value.done) == ([job], [])
+    assert latest_checkpoint(job.recipe.out) and not (job.recipe.out / "model").exists()
+    seen = []
+    assert run_jobs([job], 1, lambda job, step, steps: seen.append(step)) == [job]
+    assert seen[0] >= 3  # not from the start
+    train(replace(job.recipe, out=tmp_path / "unkilled"))
+    ours, whole = (
+        load_file(folder / "model" / "model.safetensors")
+        for folder in (job.recipe.out, tmp_path / "unkilled")
+    )
+    assert ours.keys() == whole.keys() and all(torch.equal(ours[name], whole[name]) for name in whole)
+
+
+def test_after_a_killed_worker_the_whole_seeds_are_reported(study, tmp_path, capsys):
+    _, out, _ = study
+    shutil.copytree(out, tmp_path / "study")
+    shutil.rmtree(tmp_path / "study" / "arms" / "flat-seed-1")
+    thread = kill_a_worker(multiprocessing.active_children)
+    code = main(
+        ["study", str(out / "plan.toml"), "--out", str(tmp_path / "study"), "--resume", "--workers", "1"]
+    )
+    thread.join()
+    told = capsys.readouterr()
+    assert code == 1
+    assert "a worker process was killed while these were at work: flat, seed 1" in told.err
+    assert "--resume" in told.err and "Traceback" not in told.err
+    assert "**Partial: 1 of 2 seeds are done.**" in (tmp_path / "study" / "README.md").read_text()
+
+
+def test_a_killed_worker_without_a_whole_seed_is_told_all_the_same(study, tmp_path, capsys):
+    _, out, _ = study
+    thread = kill_a_worker(multiprocessing.active_children)
+    code = main(["study", str(out / "plan.toml"), "--out", str(tmp_path / "study"), "--workers", "1"])
+    thread.join()
+    assert code == 1
+    assert "killed while these were at work: scenes-start" in capsys.readouterr().err
+    assert not (tmp_path / "study" / "README.md").exists()
+
+
+def test_names_with_signs_of_formulas_are_drawn_as_they_are(tmp_path):
+    row = {"value": 0.1, "low": 0.0, "high": 0.2, "verdict": "resolved"}
+    rows = [row | {"arm": "cost $_{ of $5", "against": "an arm of a very long name " * 9}]
+    figure = contrasts_plot({"primary": rows}, "relation group")
+    (label,) = figure.axes[0].get_yticklabels()
+    assert label.get_text().startswith("cost $_{ of $5 − an arm")
+    assert save_figure(figure, tmp_path / "a.svg").read_text().count("cost $_{ of $5") == 1
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_number(study, tmp_path):
+    plan, _, done = study
+    (tmp_path / "figures").write_text("a file where the folder goes")
+    with pytest.raises(OSError):
+        write_report(plan, done, tmp_path, "cacr study")
+    for name in ("results.json", "tables.md", "README.md"):
+        assert (tmp_path / name).stat().st_size > 100
+
+
+def test_a_report_is_made_again_over_an_earlier_one(study, tmp_path):
+    plan, _, done = study
+    write_report(plan, done, tmp_path, "cacr study")
+    before = (tmp_path / "figures" / "scores.png").read_bytes()
+    (tmp_path / "figures" / "scores.png").write_text("old")
+    write_report(plan, done, tmp_path, "cacr study")
+    assert (tmp_path / "figures" / "scores.png").read_bytes() == before
 
 
 def test_a_job_whose_start_no_other_makes_is_refused(study, tmp_path):

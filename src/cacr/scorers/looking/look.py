@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from cacr.attention import AttentionBlocks, watch
-from cacr.attention.attended import Attended
+from cacr.attention.attended import BLANK, Attended
 from cacr.attention.choices import innermost
 from cacr.attention.cut import BLOCKS
 from cacr.attention.layouts import Layout, layout_for
 from cacr.data import Scorer
-from cacr.data.pairs import Picture
+from cacr.data.pairs import Answered, Picture
 from cacr.scorers.looking.pair import Pair, Seen, Words
 from cacr.scorers.regions import RegionScorer
 
@@ -51,6 +51,7 @@ def look(
     """
     if why := can_look(scorer):
         raise ValueError(why)
+    _refuse_empty([caption])
     if isinstance(scorer, RegionScorer):
         return _region_batch(scorer, [caption], [picture], layers, heads)[0]
     pair = _pair(scorer, caption, picture)
@@ -148,6 +149,7 @@ def _region_batch(
 ) -> list[Attended]:
     from cacr.scorers.looking.regions import region_batch
 
+    _refuse_empty(captions)
     with torch.no_grad():
         inputs, mask, words, seen = region_batch(scorer, captions, pictures)
     _refuse_wordless(captions, words)
@@ -168,8 +170,20 @@ def _region_batch(
 
 def _refuse_wordless(captions: Sequence[str], words: Sequence[Words]) -> None:
     for caption, own in zip(captions, words, strict=True):
-        if not own.tokens:
-            raise ValueError(f"the caption {caption!r} has no word to look at; expected one or more")
+        if all(token == BLANK for token in own.tokens):
+            raise ValueError(_wordless(caption))
+
+
+def _refuse_empty(captions: Sequence[str]) -> None:
+    """Before a model's own processor says something else about it."""
+    for caption in captions:
+        said = caption.question if isinstance(caption, Answered) else caption
+        if not said.strip():
+            raise ValueError(_wordless(caption))
+
+
+def _wordless(caption: str) -> str:
+    return f"the caption {str(caption)!r} has no word to look at; expected one or more"
 
 
 @torch.no_grad()  # not inference mode: what comes out may be used where gradients are on

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from cacr.data.pairs import Picture
 from cacr.regions import Regions
 from cacr.scorers.looking.pair import Seen, Words
-from cacr.scorers.looking.words import encoded_words, origins, readable
+from cacr.scorers.looking.words import encoded_words, origins, readable, special_ids
 from cacr.scorers.regions import RegionScorer
 
 
@@ -25,6 +26,7 @@ def region_batch(
     mask = processor.text_mask(
         inputs["input_ids"], inputs["attention_mask"], token_type_ids=inputs.get("token_type_ids")
     )
+    mask = mask & ~torch.isin(inputs["input_ids"], special_ids(processor.tokenizer).to(mask.device))
     words = [
         _words(scorer, caption, mask[row : row + 1], inputs["input_ids"][row])
         for row, caption in enumerate(captions)

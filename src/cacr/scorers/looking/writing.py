@@ -23,7 +23,7 @@ from cacr.scorers.generative.passages import Passage, batched, image_token, keep
 from cacr.scorers.generative.scorer import GenerativeScorer
 from cacr.scorers.looking.pair import Pair, Spans, Words
 from cacr.scorers.looking.places import seen_by
-from cacr.scorers.looking.words import readable, trimmed
+from cacr.scorers.looking.words import readable, special_ids, trimmed
 
 INSTRUCTION = "qformer_input_ids"
 
@@ -59,6 +59,9 @@ def writing_pair(scorer: GenerativeScorer, caption: str, picture: Picture) -> Pa
     else:
         asked = caption.question if isinstance(caption, Answered) else caption
         found, spans = _place(scorer, ids, prompt, _begin(scorer, caption, prompt, asked), asked)
+    special = set(special_ids(scorer.writer.tokenizer).tolist())
+    words = [i for i, place in enumerate(found) if ids[place] not in special]
+    found, spans = [found[i] for i in words], None if spans is None else [spans[i] for i in words]
     mask = torch.zeros(1, len(ids), dtype=torch.bool, device=scorer.model.device)
     mask[0, found] = True
     tokens = readable(scorer.writer.tokenizer, [ids[i] for i in found], caption, spans)

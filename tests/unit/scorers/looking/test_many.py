@@ -107,6 +107,16 @@ def test_a_caption_without_a_word_is_refused(pictures):
         look(SCORERS["uniter"].build(), "", pictures[0])
 
 
+@pytest.mark.parametrize("name", ["uniter", "lxmert", "blip", "llava-vqascore", "llava-likelihood"])
+@pytest.mark.parametrize("caption", ["", "  "])
+def test_an_empty_caption_is_refused_before_a_model_s_own_processor_reads_it(name, caption, pictures):
+    scorer = SCORERS[name].build()
+    with pytest.raises(ValueError, match=f"the caption '{caption}' has no word to look at"):
+        look(scorer, caption, pictures[0])
+    with pytest.raises(ValueError, match="has no word to look at"):
+        list(look_many(scorer, [caption], pictures[:1]))
+
+
 def test_blocks_can_be_used_where_gradients_are_on(captions, pictures):
     found = look(SCORERS["uniter"].build(), captions[0], pictures[0], layers="last", heads="mean")
     factor = torch.ones((), requires_grad=True)

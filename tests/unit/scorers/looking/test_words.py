@@ -2,8 +2,10 @@
 
 import pytest
 import transformers as T
+from tests.unit.scorers.looking.cases import SCORERS
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from cacr.explore.words import words_of_tokens
 from cacr.scorers.generative import LikelihoodScorer, VQAScorer
 from cacr.scorers.looking import look
 from cacr.scorers.looking.words import encoded_words, origins, readable, trimmed
@@ -37,7 +39,9 @@ def word_pieces():
     vocabulary = {token: i for i, token in enumerate(["[UNK]", "[CLS]", "[SEP]", "fluff", "##y", "cat"])}
     inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     inner.pre_tokenizer, inner.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
-    return T.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]", cls_token="[CLS]")
+    return T.PreTrainedTokenizerFast(
+        tokenizer_object=inner, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def word_pieces():
     [
         (byte_level(), "cat red", ["cat", "red"]),
         (byte_level(), "é red", ["é", "é", "red"]),
-        (sentence_pieces(), "a red cat", ["a", "red", "▁", "c", "at"]),
+        (sentence_pieces(), "a red cat", ["a", "red", "␣", "c", "at"]),
         (word_pieces(), "fluffy cat zebra", ["fluff", "##y", "cat", "[UNK]"]),
     ],
     ids=["byte level", "bytes of a letter", "sentence pieces", "word pieces"],
@@ -71,6 +75,47 @@ def test_a_tokenizer_that_cannot_tell_gives_no_spans():
     assert readable(tokenizer, tokenizer("a dog").input_ids[1:3], "a dog", None) == ["a", "dog"]
 
 
+def words_of(tokenizer, caption):
+    found = encoded_words(tokenizer, caption, 32)
+    return words_of_tokens(found.tokens, caption, found.spans)
+
+
+@pytest.mark.parametrize("trim", [True, False])
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("café", ["café"]),
+        ("a naïve señor", ["a", "naïve", "señor"]),
+        ("山 🐕 red", ["山", "🐕", "red"]),
+        ("cat  red ", ["cat", "red"]),
+        ("cafe\u0301", ["cafe\u0301"]),
+    ],
+)
+def test_several_tokens_of_one_character_are_one_word_and_blanks_are_none(trim, caption, words):
+    assert words_of(byte_level(trim), caption)[0] == words
+
+
+def test_a_blank_of_sentence_pieces_is_no_word():
+    assert words_of(sentence_pieces(), "a red cat") == (["a", "red", "cat"], [[0], [1], [3, 4]])
+
+
+def test_a_special_token_that_a_caption_names_is_no_word():
+    found = encoded_words(word_pieces(), "[SEP] cat [CLS] zebra", 32)
+    assert list(found.tokens) == ["cat", "[UNK]"]
+    assert [a for a, _ in found.spans] == [6, 16]
+
+
+@pytest.mark.parametrize("name", ["uniter", "lxmert", "llava-vqascore", "llava-likelihood"])
+def test_no_family_takes_a_special_token_for_a_word(name, pictures):
+    scorer = SCORERS[name].build()
+    tokenizer = scorer.writer.tokenizer if "llava" in name else getattr(scorer, "tokenizer", None)
+    tokenizer = tokenizer or scorer.processor.tokenizer
+    sign = tokenizer.pad_token
+    found = look(scorer, f"a {sign} circle", pictures[0], layers="last", heads="mean")
+    assert list(found.tokens) == ["a", "circle"]
+    assert found.at().ll.shape[-1] == 2
+
+
 def test_a_blank_span_stays_as_it_is():
     assert trimmed("a  b", 1, 3) == (1, 3) and trimmed("a  b", 1, 4) == (3, 4)
 
@@ -92,5 +137,5 @@ def test_a_caption_of_bytes_is_found_in_a_prompt(score, trim, pictures):
     )
     model.model.config.image_token_id = model.config.image_token_id
     found = look(score(model, processor), "cat red é", pictures[0], layers="last", heads="mean")
-    assert list(found.tokens)[:2] == ["cat", "red"] and set(found.tokens[2:]) <= {"é", "Ġ"}
+    assert list(found.tokens)[:2] == ["cat", "red"] and set(found.tokens[2:]) <= {"é", "␣"}
     assert [found.caption[a:b].strip() for a, b in found.spans][:2] == ["cat", "red"]
