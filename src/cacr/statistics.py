@@ -9,7 +9,7 @@ and the interval is Student's with Satterthwaite's degrees of freedom. Examples 
 (``clusters``): the error is the jackknife's over clusters (CV3 of MacKinnon, Nielsen & Webb 2023), and clusters of
 unequal size count as fewer (Kish 1965: n² / Σ n_g²). The numerics are scipy's and statsmodels'.
 
-How often the intervals hold the truth is simulated in tests/unit/benchmarks/test_coverage.py.
+How often the intervals hold the truth is simulated in tests/unit/test_coverage.py.
 """
 
 from __future__ import annotations
@@ -123,10 +123,30 @@ def crossed(right: ArrayLike, clusters: ArrayLike | None = None, level: float = 
     """
     x = _table(right)
     found = spread(x, clusters)
-    if x.shape[0] == 1 or found.error < TINY or found.draws < 2:  # Wilson's never has zero width
+    if found.draws < 2 and len(x) > 1:
+        return Estimate(found.mean, math.nan, math.nan, found.n, found.seeds, "one cluster")
+    if x.shape[0] == 1 or found.error < TINY:  # Wilson's never has zero width
         one = proportion(x[0], clusters, level)
         return Estimate(one.value, one.low, one.high, one.n, x.shape[0], one.method)
     return _student(found, level, found.method, bounded=True)
+
+
+def mean(values: ArrayLike, clusters: ArrayLike | None = None, level: float = LEVEL) -> Estimate:
+    """The mean of any values, such as nats or bits, with Student's interval; there is none where all are equal.
+
+    Args:
+        values: [seed, example] or [example].
+        clusters: A label per example where examples share a picture or another source.
+        level: Of confidence, 0-1.
+
+    Example:
+        >>> e = mean([1.0, 2.0, 3.0])
+        >>> f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
+        '2.00 [-0.48, 4.48]'
+    """
+    _check_level(level)
+    found = spread(values, clusters)
+    return _student(found, level, found.method, bounded=False)
 
 
 def paired_difference(

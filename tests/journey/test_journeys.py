@@ -279,6 +279,7 @@ def test_an_original_checkpoint_becomes_a_folder(tmp_path, data):
 PYTHON_BLOCKS = [
     pytest.param(block, id=f"{path.name}-{index}")
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if path.name != "walkthrough.md"  # its blocks go on from each other: test_walkthrough.py
     for index, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.S))
 ]
 

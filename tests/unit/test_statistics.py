@@ -187,3 +187,9 @@ def test_clusters_of_unequal_size_count_as_fewer():
 def test_outcomes_that_are_none_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_one_cluster_of_several_seeds_has_the_mean_of_all_and_no_interval():
+    found = crossed([[1, 1, 1, 1], [0, 0, 0, 1]], clusters=["a"] * 4)
+    assert found.value == 5 / 8
+    assert np.isnan([found.low, found.high]).all()

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, tell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cacr.attention.attended import Attended
+    from cacr.benchmarks import Options
+    from cacr.benchmarks.examples import Example
+    from cacr.data import Picture
     from cacr.data.grounding import Grounded
     from cacr.explore.analysis import Subject
 
 Several = Parameter(consume_multiple=True)
 SCENES = "scenes"
+OF_ENTITIES = frozenset({"images", "features", "detector", "missing", "split", "n"})
+"""Options of Flickr30k Entities."""
 AT_ONCE = 32
 """Examples that are matched between two steps of the progress bar."""
 
@@ -30,19 +35,19 @@ def analyze(
     /,
     *,
     out: Path,
-    data: str = SCENES,
+    pairs: str = SCENES,
     n: int = 200,
-    album: int | None = None,
-    files: Path | None = None,
-    features: Path | None = None,
+    data: Path | None = None,
     images: Annotated[list[Path] | None, Several] = None,
+    features: Path | None = None,
+    detector: str | None = None,
     missing: Literal["refuse", "skip"] = "refuse",
     split: str | None = None,
+    seed: int | None = None,
     layers: Annotated[list[int] | None, Several] = None,
     heads: Literal["each", "mean"] = "each",
     score: str | None = None,
     device: str | None = None,
-    seed: int = 0,
 ) -> int:
     """Measure how well attention is aligned and what the regularizers ask of it, by layer and head, with intervals.
 
@@ -53,30 +58,31 @@ def analyze(
         models: Models that `cacr models` lists: a folder, a name on the hub, scenes-start; or NAME=MODEL. Several named
             ARM:SEED are one arm. Differences are from the first.
         out: A new folder for analysis.md, analysis.json, records.jsonl and figures.
-        data: scenes; a folder of Flickr30k Entities; or a benchmark of two captions and two pictures (winoground, …),
+        pairs: scenes; a folder of Flickr30k Entities; or a benchmark of two captions and two pictures (winoground, …),
             which says nothing of the truth of words and regions.
         n: Examples, or pictures of Flickr30k Entities: the first.
-        album: Of the embedded world; the dev album if not given.
-        files: The benchmark's files.
-        features: Region features of the pictures.
+        data: The benchmark's files.
         images: Folders of the pictures.
+        features: Region features of the pictures.
+        detector: Find regions on the fly in place of features: a checkpoint as for `cacr features`.
         missing: Pictures that are not there: refuse, or skip and say how many.
         split: A part of the data.
+        seed: Album of the embedded world; the dev album if not given.
         layers: Only these, from 0 or from -1; all if not given.
         heads: Measure each head and their mean, or the mean alone, which takes less memory.
         score: Which of the model's scores, as for `cacr eval`.
         device: cpu, cuda, cuda:1; a GPU if there is one and none is named.
-        seed: Of the bootstraps.
     """
+    from cacr.benchmarks import Options
+    from cacr.cli.evaluate import open_detector_on
     from cacr.demo.start import open_scorer
     from cacr.explore.analysis import check_new, summarize, write_analysis
     from cacr.scorers.looking import can_look
 
     check_new(out)
     named = named_models(models)
-    if n < 1:
-        raise ValueError(f"n is {n}; expected 1 example or more")
-    given = data_of(data, n, album, files, features, tuple(images or ()), missing, split)
+    finds = open_detector_on(detector, device)
+    given = data_of(pairs, Options(data, features, tuple(images or ()), finds, missing, split, n, seed))
     asked = {name: value for name, value in (("device", device), ("score", score)) if value is not None}
     subjects, notes = [], list(given.notes)
     with bar() as progress:
@@ -89,17 +95,15 @@ def analyze(
             step = lambda done, task=task: progress.advance(task, done)
             subjects.append(subject(name, scorer, given, layers, heads, step, notes))
         task = progress.add_task("numbers", total=None, note="")
-        found = summarize(subjects, seed, lambda said: progress.update(task, note=said))
-        told = {"name": data, "n": n, "pairs": len(given.pairs), "examples": len(given.examples)}
+        found = summarize(subjects, lambda said: progress.update(task, note=said))
+        told = {"pairs": pairs, "n": n, "measured": len(given.pairs), "examples": len(given.examples)}
         found = {"data": given.said, "asked": told | {"models": named}, "notes": notes, **found}
         progress.update(task, note="writing")
         write_analysis(out, found, subjects)
         progress.update(task, total=1, completed=1, note="")
     for note in notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"Wrote {out / 'analysis.md'}, and the numbers, records and figures beside it", markup=False
-    )
+        tell(note)
+    tell(f"Wrote {out / 'analysis.md'}, and the numbers, records and figures beside it")
     return 0
 
 
@@ -136,97 +140,77 @@ class Data:
     """The true pairs."""
     example_of: Sequence[str]
     """Of each pair the name of its example."""
-    examples: Sequence[Any] = ()
-    """(name, cluster, two captions, two pictures), where data are Winoground-like."""
+    examples: Sequence[Example] = ()
+    """Where data are Winoground-like."""
+    picture: Callable[[str], Picture] | None = None
+    """A picture of an example by its name."""
     known: bool = True
     """Whether the truth of words and regions is known."""
     exact: bool = False
     """Whether the data's own regions are those that models of regions read."""
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
 
 
-def data_of(
-    data: str,
-    n: int,
-    album: int | None,
-    files: Path | None,
-    features: Path | None,
-    images: tuple[Path, ...],
-    missing: Literal["refuse", "skip"],
-    split: str | None,
-) -> Data:
+def data_of(source: str, options: Options) -> Data:
     """What the options ask for.
 
+    Args:
+        source: scenes, another benchmark of two captions and two pictures, or a folder of Flickr30k Entities.
+        options: Where files, pictures and features are, and how many.
+
     Raises:
-        ValueError: Unknown data, or an option that means nothing for them.
+        ValueError: An unknown source, or an option that means nothing for it.
     """
     from cacr._messages import unknown
     from cacr.benchmarks import BENCHMARKS
+
+    squares = [name for name, one in BENCHMARKS.items() if one.kind == "two by two"]
+    if source in squares and not Path(source).is_dir():
+        return _benchmark(source, options)
+    if Path(source).is_dir():
+        return _entities(Path(source), options)
+    raise ValueError(
+        unknown("pairs", source, squares) + " Or a folder of Flickr30k Entities (Sentences and Annotations)."
+    )
+
+
+def _entities(folder: Path, given: Options) -> Data:
     from cacr.data.grounding import open_entities
 
-    if data == SCENES:
-        for name, value in (("files", files), ("features", features), ("images", images), ("split", split)):
-            if value:
-                raise ValueError(f"--{name} means nothing for {SCENES}; leave it out")
-        return scenes(n, album)
-    if album is not None:
-        raise ValueError(f"--album means nothing for {data}; leave it out")
-    if Path(data).is_dir():
-        if files is not None:
-            raise ValueError(f"--files means nothing for the folder {data}; leave it out")
-        pairs = open_entities(data, split, features, images or None, missing, n)
-        pictures = len({one.cluster for one in pairs})
-        said = f"{len(pairs)} captions of {pictures} pictures of Flickr30k Entities ({Path(data).name})."
-        note = "A caption's own articles belong to its phrases and count as words that name something."
-        return Data(said, pairs, [one.example for one in pairs], notes=[note])
-    squares = [name for name, one in BENCHMARKS.items() if one.kind == "two by two"]
-    if data not in squares:
-        raise ValueError(
-            unknown("data", data, squares) + " Or a folder of Flickr30k Entities (Sentences and Annotations)."
-        )
-    return _benchmark(data, n, files, features, images, missing, split)
+    if strange := [name for name in given.given() if name not in OF_ENTITIES]:
+        raise ValueError(f"--{strange[0]} means nothing for the folder {folder}; leave it out")
+    images = given.images or None
+    pairs = open_entities(folder, given.split, given.features, images, given.missing, given.n, given.detect)
+    pictures = len({one.cluster for one in pairs})
+    said = f"{len(pairs)} captions of {pictures} pictures of Flickr30k Entities ({folder.name})."
+    note = "A caption's own articles belong to its phrases and count as words that name something."
+    return Data(said, pairs, [one.example for one in pairs], notes=[note])
 
 
-def scenes(n: int, album: int | None) -> Data:
-    """Examples of the embedded world, with the whole truth; of the dev album if None."""
-    from cacr.data.grounding import grounded_scenes
-    from cacr.data.scenes import SEEDS, winoground_like
+def _benchmark(name: str, options: Options) -> Data:
+    """Scenes with the whole truth, of the dev album if none is named; others say nothing of words and regions."""
+    from cacr.benchmarks import BENCHMARKS
+    from cacr.cli.evaluate import options_of
+    from cacr.data.grounding import Grounded, grounded_scenes
+    from cacr.data.scenes import SEEDS
 
-    album = SEEDS["dev"] if album is None else album
-    examples = [
-        (one.example_id, one.example_id, one.captions, (one.picture(0), one.picture(1)))
-        for one in winoground_like(album, n)
+    if name == SCENES and options.seed is None:
+        options = replace(options, seed=SEEDS["dev"])  # to look at the album of the tables is to choose by it
+    work: Any = BENCHMARKS[name].open(options_of([BENCHMARKS[name]], options)[name])
+    examples: Sequence[Example] = work.examples
+    example_of = [one.example for one in examples for _ in one.captions]
+    said = f"{len(examples)} examples of {name}, version {work.version}: {len(example_of)} true pairs."
+    if name == SCENES:
+        assert options.seed is not None
+        pairs = grounded_scenes(options.seed, len(examples))
+        return Data(said, pairs, example_of, examples, work.picture, exact=True, notes=list(work.notes))
+    pairs = [
+        Grounded(caption, work.picture(key), [], f"{one.example}-{i}", one.cluster or one.pictures[0])
+        for one in examples
+        for i, (caption, key) in enumerate(zip(one.captions, one.pictures, strict=True))
     ]
-    pairs = grounded_scenes(album, n)
-    said = f"{n} Winoground-like examples of the embedded world, album {album}: {len(pairs)} true pairs."
-    return Data(said, pairs, [one.cluster for one in pairs], examples, exact=True)
-
-
-def _benchmark(
-    name: str,
-    n: int,
-    files: Path | None,
-    features: Path | None,
-    images: tuple[Path, ...],
-    missing: Literal["refuse", "skip"],
-    split: str | None,
-) -> Data:
-    from cacr.benchmarks import BENCHMARKS, Options
-    from cacr.data.grounding import Grounded
-
-    options = Options(data=files, features=features, images=images, missing=missing, split=split, n=n)
-    work: Any = BENCHMARKS[name].open(options)
-    examples, pairs, example_of = [], [], []
-    for one in work.examples:
-        pictures = [work.picture(key) for key in one.pictures]
-        cluster = one.cluster or one.pictures[0]
-        examples.append((one.example, cluster, tuple(one.captions), tuple(pictures)))
-        for i, (caption, picture) in enumerate(zip(one.captions, pictures, strict=True)):
-            pairs.append(Grounded(caption, picture, [], f"{one.example}-{i}", cluster))
-            example_of.append(one.example)
-    said = f"{len(examples)} examples of {name}, version {work.version}: {len(pairs)} true pairs."
     note = f"{name} does not say which words mean which regions: no alignment accuracy is measured."
-    return Data(said, pairs, example_of, examples, known=False, notes=[*work.notes, note])
+    return Data(said, pairs, example_of, examples, work.picture, known=False, notes=[*work.notes, note])
 
 
 def subject(
@@ -256,18 +240,19 @@ def subject(
     notes += [
         f"{name}: {count} of {len(measured)} pairs without accuracies: {why}." for why, count in lost.items()
     ]
-    if not given.examples:
+    if not given.examples or given.picture is None:
         return Subject(name, measured)
     found = []
     for start in range(0, len(given.examples), AT_ONCE):
         some = given.examples[start : start + AT_ONCE]
-        asked = [(c, p) for _, _, captions, pictures in some for c in captions for p in pictures]
+        shown = {key: given.picture(key) for one in some for key in one.pictures}
+        asked = [(c, shown[key]) for one in some for c in one.captions for key in one.pictures]
         found.append(scorer.match([c for c, _ in asked], [p for _, p in asked]).view(-1, 2, 2))
         step(len(some))
     match = torch.cat(found).double().numpy()
-    return Subject(
-        name, measured, match, [one[0] for one in given.examples], [one[1] for one in given.examples]
-    )
+    clusters = [one.cluster or one.pictures[0] for one in given.examples]
+    names, tags = [one.example for one in given.examples], [one.tags for one in given.examples]
+    return Subject(name, measured, match, names, clusters, tags)
 
 
 def _truth(attended: Attended, one: Grounded, scorer: Any, given: Data) -> tuple[Tensor, str]:
@@ -297,4 +282,4 @@ def _same_boxes(attended: Attended, one: Grounded) -> bool:
     return own is not None and own.shape == boxes.shape and bool((own - boxes).abs().max() < 1e-4)
 
 
-__all__ = ["Data", "analyze", "data_of", "named_models", "scenes", "subject"]
+__all__ = ["Data", "analyze", "data_of", "named_models", "subject"]

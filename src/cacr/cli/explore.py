@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from cacr.attention import Attended
 from cacr.cli.asked import SCENES, Asked, asked
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, tell
 
 Several = Parameter(consume_multiple=True)
 
@@ -116,11 +116,11 @@ def explore(
             progress.advance(task)
     if figures is not None:
         made = _draw(drawn, figures, form or ["png"], words)
-        console.print(f"Wrote {len(made)} figures to {figures}")
+        tell(f"Wrote {len(made)} figures to {figures}")
     written = write_page(items, out, title or f"{' and '.join(names)} on {pairs}", budget_mb)
-    console.print(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
+    tell(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
     if written.left_out:
-        console.print(written.left_out, markup=False)
+        tell(written.left_out)
     return 0
 
 

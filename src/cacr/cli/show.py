@@ -49,7 +49,12 @@ def print_evaluation(
 
 def tell(text: str, form: Form = "text") -> None:
     """Say something beside the results: on the screen, and not in what a table or JSON is piped to."""
-    (console if form == "text" else _beside).print(text, markup=False, highlight=False)
+    (console if form == "text" else _beside).print(
+        text,
+        markup=False,
+        highlight=False,
+        soft_wrap=True,  # a path in two lines cannot be copied
+    )
 
 
 def check_plot(file: Path | None) -> None:

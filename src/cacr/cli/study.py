@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, console, tell
 from cacr.study import StudyPlan, jobs_of, plan_path, run_study
 from cacr.study.measures import interval_text
 from cacr.study.report import headline, write_report
@@ -47,7 +47,7 @@ def study(
     command = f"cacr study{'' if plan == PACKAGED else f' {plan}'} --out {out}"
     stopped = len(done) < len(jobs)
     if stopped:
-        console.print(f"Stopped after {len(done)} of {len(jobs)} jobs. Go on:  {command} --resume")
+        tell(f"Stopped after {len(done)} of {len(jobs)} jobs. Go on:  {command} --resume")
     found = write_report(read, done, out, command)
     for family, rows in found["contrasts"].items():
         if rows:
@@ -65,10 +65,8 @@ def study(
                 f"n = {rows[0]['n']} examples, {rows[0]['seeds']} seeds; p by Holm over {len(rows)}"
             )
             console.print(shown)
-    console.print(headline(found), markup=False)
-    console.print(
-        f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures."
-    )
+    tell(headline(found))
+    tell(f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures.")
     if killed:
         raise killed
     return 130 if stopped else 0

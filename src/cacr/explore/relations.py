@@ -18,13 +18,15 @@ from cacr.attention import AttentionBlocks
 from cacr.losses.congruence import project
 
 DIRECTIONS = ("language", "vision")
+Maps = tuple[Tensor, Tensor, Tensor, Tensor]
+"""own, other, cross and support of a direction, each with a leading axis of heads."""
 
 
 @dataclass(frozen=True, eq=False)
 class Relations:
-    """Relation maps of one pair in one direction, in one layer (mean over heads or one head). Rows sum to 1.
+    """Relation maps of one pair in one direction: of one head or the mean over heads, or of several along a first axis.
 
-    Divergences are symmetric KL in nats, one per row: KL(p‖q) + KL(q‖p), as in equation 4 of the paper.
+    Rows sum to 1. Divergences are symmetric KL in nats, one per row: KL(p‖q) + KL(q‖p), as in equation 4 of the paper.
     """
 
     own: Tensor
@@ -49,9 +51,14 @@ class Relations:
         return divergence(self.own, self.hard, self.support)
 
     @property
+    def uniform(self) -> Tensor:
+        """[own, own]: attention that is shared out evenly."""
+        return self.support / self.support.sum(-1, keepdim=True)
+
+    @property
     def flatness(self) -> dict[str, Tensor]:
         """How far each map is from uniform: "own", "soft", "hard" -> [own]."""
-        flat = self.support / self.support.sum(-1, keepdim=True)
+        flat = self.uniform
         return {name: divergence(getattr(self, name), flat, self.support) for name in ("own", "soft", "hard")}
 
 
@@ -80,6 +87,30 @@ def relations(blocks: AttentionBlocks, direction: str = "language") -> Relations
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"direction is {direction!r}; expected language or vision")
+    maps = sides(blocks, direction)
+    if blocks.per_head or len(blocks) != 1:
+        raise ValueError(
+            f"blocks of shape {tuple(blocks.ll.shape)}; expected [1, query, key]: one pair, one head or their mean"
+        )
+    found = related(*maps)
+    return Relations(found.own[0], found.soft[0], found.hard[0], found.best[0], found.support[0])
+
+
+def sides(blocks: AttentionBlocks, direction: str) -> Maps:
+    """What is compared in a direction, in float64 on the CPU: own, other, cross, and which of own may see which.
+
+    Args:
+        blocks: Of a batch of one without padding; without an axis of heads they count as one head.
+        direction: "language" or "vision".
+
+    Returns:
+        [head, own, own], [head, other, other], [head, own, other] and bool [head, own, own].
+
+    Raises:
+        ValueError: An unknown direction, or "vision" where regions do not attend to words.
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction is {direction!r}; expected language or vision")
     if direction == "language":
         own, other, cross, support = blocks.ll, blocks.vv, blocks.lv, blocks.ll_support
     else:
@@ -88,23 +119,33 @@ def relations(blocks: AttentionBlocks, direction: str = "language") -> Relations
                 'no attention from regions to words (S_VL) in this model; use direction="language"'
             )
         own, other, cross, support = blocks.vv, blocks.ll, blocks.vl, blocks.vv_support
-    if own.ndim != 3 or len(own) != 1:
-        raise ValueError(
-            f"blocks of shape {tuple(own.shape)}; expected [1, query, key]: one pair, one head or their mean"
-        )
-    own, other, cross = (block[0].detach().double() for block in (own, other, cross))
-    seen = torch.ones_like(own, dtype=torch.bool) if support is None else support[0]
-    best = cross.argmax(-1)
+    own, other, cross = (
+        (one[0] if blocks.per_head else one).detach().double().cpu() for one in (own, other, cross)
+    )
+    seen = torch.ones(own.shape[-2:], dtype=torch.bool) if support is None else support[0].cpu()
+    return own, other, cross, seen.expand_as(own)
+
+
+def related(own: Tensor, other: Tensor, cross: Tensor, support: Tensor) -> Relations:
+    """The relation maps of several heads at once, along the first axis of all that is given; see `sides`."""
     return Relations(
-        own=_rows(own, seen),
-        soft=_rows(project(other, cross), seen),
-        hard=_rows(other[best][:, best], seen),
-        best=best,
-        support=seen,
+        own=by_rows(own, support),
+        soft=by_rows(project(other, cross), support),
+        hard=by_rows(looked_up(other, cross), support),
+        best=cross.argmax(-1),
+        support=support,
     )
 
 
-def _rows(x: Tensor, support: Tensor) -> Tensor:
+def looked_up(other: Tensor, cross: Tensor) -> Tensor:
+    """S_VV[i*, j*] of each head, not normalized: [head, own, own]."""
+    best = cross.argmax(-1)
+    rows = other.gather(1, best[:, :, None].expand(*best.shape, other.shape[-1]))
+    return rows.gather(2, best[:, None, :].expand(len(best), best.shape[1], best.shape[1]))
+
+
+def by_rows(x: Tensor, support: Tensor) -> Tensor:
+    """Each row divided by its sum over what it may see; a row of zeros stays."""
     x = x.masked_fill(~support, 0.0)
     total = x.sum(-1, keepdim=True)
     return x / total.masked_fill(total == 0, 1.0)

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from tests.unit.scorers.looking.cases import SCORERS
 
+from cacr.benchmarks import Options
 from cacr.cli import main
-from cacr.cli.analyze import named_models, scenes, subject
+from cacr.cli.analyze import data_of, named_models, subject
 from cacr.data.scenes import winoground_like
 from cacr.regions import write_features
 
@@ -81,9 +82,7 @@ def test_scenes_are_measured_with_their_truth_and_models_are_compared(capsys, tm
     told = said(capsys, "scenes-start", "again=scenes-start", "--n", N, "--layers", "1", "-1", "--out", out)
     assert "Wrote" in told and "analysis.md" in told
     found = read(out)
-    assert (
-        found["data"] == f"{N} Winoground-like examples of the embedded world, album 2: {2 * N} true pairs."
-    )
+    assert found["data"] == f"{N} examples of scenes, version scenes-1, album 2: {2 * N} true pairs."
     assert [(one["name"], one["layers"], one["heads"]) for one in found["models"]] == [
         ("scenes-start", [1, 2], 4), ("again", [1, 2], 4),
     ]  # fmt: skip
@@ -100,7 +99,7 @@ def test_scenes_are_measured_with_their_truth_and_models_are_compared(capsys, tm
 
 
 def test_the_numbers_are_those_of_the_scorer_and_of_the_benchmark(capsys, tmp_path):
-    said(capsys, "scenes-start", "--n", N, "--album", 3, "--heads", "mean", "--out", tmp_path / "a")
+    said(capsys, "scenes-start", "--n", N, "--seed", 3, "--heads", "mean", "--out", tmp_path / "a")
     assert main(["eval", "scenes-start", "scenes", "--n", str(N), "--out", str(tmp_path / "e")]) == 0
     records = [json.loads(line) for line in (tmp_path / "e/scenes.jsonl").read_text().splitlines()]
     by_example = {one["example"]: one["match"] for one in records}
@@ -113,9 +112,9 @@ def test_the_numbers_are_those_of_the_scorer_and_of_the_benchmark(capsys, tmp_pa
 
 
 def test_a_benchmark_without_truth_says_so(capsys, drawn, tmp_path):
-    files = ("--files", drawn / "winoground", "--features", drawn / "features.safetensors")
+    files = ("--data", drawn / "winoground", "--features", drawn / "features.safetensors")
     told = said(
-        capsys, "scenes-start", "--data", "winoground", *files, "--layers", "2", "--out", tmp_path / "o"
+        capsys, "scenes-start", "--pairs", "winoground", *files, "--layers", "2", "--out", tmp_path / "o"
     )
     assert "does not say which words mean which regions" in told
     found = read(tmp_path / "o")
@@ -130,7 +129,7 @@ def test_a_benchmark_without_truth_says_so(capsys, drawn, tmp_path):
 def test_flickr30k_entities_are_measured_with_their_boxes(capsys, drawn, tmp_path):
     features = ("--features", drawn / "features.safetensors")
     told = said(
-        capsys, "scenes-start", "--data", drawn / "entities", *features, "--n", 5, "--out", tmp_path / "o"
+        capsys, "scenes-start", "--pairs", drawn / "entities", *features, "--n", 5, "--out", tmp_path / "o"
     )
     assert "articles belong to its phrases" in told
     found = read(tmp_path / "o")
@@ -144,10 +143,24 @@ def test_flickr30k_entities_are_measured_with_their_boxes(capsys, drawn, tmp_pat
     assert means["argmax_lv", 1]["n"] == 5
 
 
+def test_regions_of_entities_may_be_found_on_the_fly(drawn):
+    class Found:
+        """Finds the regions that the embedded world has."""
+
+        def detect(self, pictures):
+            return [winoground_like(2, 1)[0].scenes[0].regions for _ in pictures]
+
+    options = Options(detector=Found(), images=(drawn / "entities" / "images",), n=1)
+    given = data_of(str(drawn / "entities"), options)
+    with pytest.raises(ValueError, match="features"):
+        _ = data_of(str(drawn / "entities"), Options(images=options.images, n=1)).pairs[0].picture.regions
+    assert len(given.pairs[0].picture.regions) == len(winoground_like(2, 1)[0].scenes[0].regions)
+
+
 @pytest.mark.parametrize("family", ["blip", "blip2"])
 def test_patches_have_a_truth_by_their_centres_and_queries_have_none(family):
     notes = []
-    given = scenes(2, None)
+    given = data_of("scenes", Options(n=2))
     found = subject(family, SCORERS[family].build(), given, None, "each", lambda done: None, notes)
     chance = found.values("chance_lv")[:, 0, 0]
     if family == "blip2":
@@ -169,14 +182,19 @@ def test_patches_have_a_truth_by_their_centres_and_queries_have_none(family):
 def test_what_cannot_be_done_is_said_before_the_work(capsys, drawn, tmp_path):
     refused = lambda *arguments: said(capsys, *arguments, "--out", tmp_path / "no", expect=1)
     assert "looks at no picture" in refused("constant")
-    assert "Did you mean 'scenes'" in refused("scenes-start", "--data", "scene")
-    assert "Flickr30k Entities; expected the folders" in refused("scenes-start", "--data", tmp_path)
+    assert "Did you mean 'scenes'" in refused("scenes-start", "--pairs", "scene")
+    assert "Flickr30k Entities; expected the folders" in refused("scenes-start", "--pairs", tmp_path)
     assert "--features means nothing for scenes" in refused("scenes-start", "--features", drawn)
-    assert "--album means nothing" in refused("scenes-start", "--data", "winoground", "--album", 2)
+    assert "--seed means nothing for winoground" in refused(
+        "scenes-start", "--pairs", "winoground", "--seed", 2
+    )
+    entities = ("--pairs", drawn / "entities")
+    assert "--data means nothing for the folder" in refused("scenes-start", *entities, "--data", drawn)
+    assert "--seed means nothing for the folder" in refused("scenes-start", *entities, "--seed", 2)
     assert "expected 1 example or more" in refused("scenes-start", "--n", 0)
     assert "layer" in refused("scenes-start", "--n", 1, "--layers", 7)
-    assert "region features" in refused("scenes-start", "--data", drawn / "entities")
-    assert "needs its files" in refused("scenes-start", "--data", "winoground")
+    assert "region features" in refused("scenes-start", *entities)
+    assert "needs its files" in refused("scenes-start", "--pairs", "winoground")
     assert not (tmp_path / "no").exists()
 
 

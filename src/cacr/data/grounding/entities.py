@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from cacr.data.entries import Entry, of_split
@@ -48,6 +49,7 @@ def open_entities(
     images: Folders | None = None,
     missing: Missing = "refuse",
     n: int | None = None,
+    detect: Callable[[Image.Image], Regions] | None = None,
 ) -> list[Grounded]:
     """Captions of Flickr30k with the boxes of their phrases; those without a visual phrase are left out.
 
@@ -58,6 +60,7 @@ def open_entities(
         images: Folder of Flickr30k's pictures.
         missing: Where pictures have no features or no file: "refuse", or "skip": leave them out, logging how many.
         n: Only the captions of the first pictures.
+        detect: Regions of pixels, where there are no features: what a detector finds, when a picture is asked for.
 
     Raises:
         FileNotFoundError: Not such a folder, or a file, picture or features that are missing.
@@ -76,7 +79,7 @@ def open_entities(
     listed = None if split is None else folder / f"{split}.txt"
     entries = [Entry(f"{number}.jpg", ["…"]) for number in numbers]
     chosen = of_split(entries, str(listed) if listed and listed.is_file() else split, folder / SENTENCES)
-    named = NamedPictures([one.image for one in chosen], folder, features, images, missing)
+    named = NamedPictures([one.image for one in chosen], folder, features, images, missing, detect=detect)
     found: list[Grounded] = []
     for name in named.names[:n]:
         picture, number = named.picture(name), name.removesuffix(".jpg")

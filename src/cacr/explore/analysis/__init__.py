@@ -2,15 +2,14 @@
 
 from cacr.explore.analysis.alignment import alignment, argmax_entropy
 from cacr.explore.analysis.correlations import soft_score
-from cacr.explore.analysis.intervals import Interval
 from cacr.explore.analysis.measures import MEASURES, Measure
 from cacr.explore.analysis.pairs import Measured, measure
-from cacr.explore.analysis.summary import Subject, summarize
+from cacr.explore.analysis.subject import Subject
+from cacr.explore.analysis.summary import summarize
 from cacr.explore.analysis.writing import check_new, write_analysis
 
 __all__ = [
     "MEASURES",
-    "Interval",
     "Measure",
     "Measured",
     "Subject",

@@ -7,19 +7,20 @@ The paper's "soft Winoground score" is not defined there. Here it is the mean of
 two for the text score and two for the image score; in the units of the model's match. The group score is right or
 wrong: the area under the ROC curve (1/2 is chance) and the point-biserial correlation tell how a measure goes with it.
 
-Bootstrap: clusters of examples are drawn with replacement; BCa of Efron 1987, which corrects bias and skew.
+Bootstrap: clusters of examples are drawn with replacement; BCa of Efron 1987, which corrects bias and skew. A draw is
+how often each example is in it, so all draws are worked out at once. The draws are the same in every run.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from cacr.explore.analysis.intervals import LEVEL, Interval
+from cacr.statistics import LEVEL, Estimate
 
 Array = NDArray[np.float64]
 DRAWS = 2000
@@ -51,7 +52,7 @@ def group_right(match: Array) -> NDArray[np.bool_]:
 
 def correlations(
     columns: Array, soft: Array, right: NDArray[np.bool_], clusters: Sequence[str], seed: int = 0
-) -> dict[str, list[Interval]]:
+) -> dict[str, list[Estimate]]:
     """How each column goes with the soft score and with the group score: kind -> an interval a column.
 
     Args:
@@ -62,74 +63,84 @@ def correlations(
         seed: Of the bootstrap.
 
     Returns:
-        "spearman_soft" (-1 to 1), "auc_group" (0-1, 1/2 where they do not go together) and "biserial_group" (-1 to 1).
+        "spearman_soft" (-1 to 1), "auc_group" (0-1, 1/2 where they do not go together) and "biserial_group" (-1 to 1);
+        bounds are nan below three clusters.
     """
-    statistic = lambda rows: _statistics(columns[rows], soft[rows], right[rows])
-    members = _members(clusters)
-    made = resampled(statistic, members, seed)
+    member = _members(clusters)
+    groups = int(member.max()) + 1
+    once = np.ones((1, len(soft)))
+    drawn = _drawn(groups, seed)[:, member] if groups > 2 else once[:0]
+    without = (1.0 - np.eye(groups))[:, member]
+    weights = np.concatenate([once, drawn, without])
+    ranked = _ranks(soft, weights)
     few = min(int(right.sum()), int((~right).sum())) < FEW
-    found: dict[str, list[Interval]] = {}
-    for k, kind in enumerate(KINDS):
-        found[kind] = []
-        for column in range(columns.shape[1]):
-            value, low, high = (one[k, column] for one in made)
-            said = f"bootstrap BCa, {DRAWS} draws"
+    found: dict[str, list[Estimate]] = {kind: [] for kind in KINDS}
+    for column in columns.T:
+        made = _statistics(column, right, weights, ranked)
+        value, low, high = _bounds(made, len(drawn))
+        for k, kind in enumerate(KINDS):
+            said, ends = f"bootstrap BCa, {DRAWS} draws", (float(low[k]), float(high[k]))
             if kind != "spearman_soft" and few:
-                low = high = math.nan
-                said = f"fewer than {FEW} examples of one outcome"
-            found[kind].append(
-                Interval(float(value), float(low), float(high), len(soft), len(members), 1, said)
-            )
+                said, ends = f"fewer than {FEW} examples of one outcome", (math.nan, math.nan)
+            found[kind].append(Estimate(float(value[k]), *ends, len(soft), 1, said))
     return found
 
 
-def _statistics(x: Array, soft: Array, right: NDArray[np.bool_]) -> Array:
-    """[kind, column]; nan where a side does not vary."""
-    ranks = stats.rankdata(x, axis=0)
-    ones, zeros = int(right.sum()), int((~right).sum())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        auc = (
-            (ranks[right].sum(0) - ones * (ones + 1) / 2) / (ones * zeros)
-            if ones and zeros
-            else x[0] * np.nan
-        )
-    return np.stack([_pearson(ranks, stats.rankdata(soft)), auc, _pearson(x, right.astype(float))])
-
-
-def _pearson(x: Array, y: Array) -> Array:
-    x, y = x - x.mean(0), y - y.mean()
-    scale = np.sqrt((x * x).sum(0) * (y * y).sum())
-    return np.where(scale > 1e-12, x.T @ y / np.where(scale > 1e-12, scale, 1), np.nan)
-
-
-def _members(clusters: Sequence[str]) -> list[NDArray[np.int64]]:
-    labels, member = np.unique(np.asarray(clusters), return_inverse=True)
-    return [np.flatnonzero(member == group) for group in range(len(labels))]
-
-
-def resampled(
-    statistic: Callable[[NDArray[np.int64]], Array], members: Sequence[NDArray[np.int64]], seed: int
-) -> tuple[Array, Array, Array]:
-    """A statistic of rows with its BCa interval, of any shape; bounds are nan below three clusters.
-
-    Args:
-        statistic: Indices of rows -> numbers.
-        members: The rows of each cluster.
-        seed: Of the draws.
-    """
-    everything = np.concatenate(members)
-    value = statistic(np.sort(everything))
-    groups = len(members)
-    if groups < 3:
+def _bounds(made: Array, draws: int) -> tuple[Array, Array, Array]:
+    """Of a statistic of the whole, of the draws, and of all but each cluster: its value and its bounds."""
+    value, drawn, without = made[0], made[1 : 1 + draws], made[1 + draws :]
+    if not draws:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
+    return value, *bca(value, drawn, without)
+
+
+def _members(clusters: Sequence[str]) -> NDArray[np.int64]:
+    return np.unique(np.asarray(clusters), return_inverse=True)[1]
+
+
+def _drawn(groups: int, seed: int) -> Array:
+    """How often each cluster is in each draw: [draw, cluster]."""
     rng = np.random.default_rng(seed)
-    drawn = [
-        statistic(np.concatenate([members[g] for g in rng.integers(groups, size=groups)]))
-        for _ in range(DRAWS)
-    ]
-    without = [statistic(np.concatenate([*members[:g], *members[g + 1 :]])) for g in range(groups)]
-    low, high = bca(value, np.stack(drawn), np.stack(without))
-    return value, low, high
+    return rng.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS).astype(np.float64)
+
+
+def _statistics(x: Array, right: NDArray[np.bool_], weights: Array, ranked: Array) -> Array:
+    """[draw, kind] of a column, given how often each example counts [draw, example]; nan where a side does not vary."""
+    if not np.isfinite(x).all():
+        return np.full((len(weights), len(KINDS)), np.nan)
+    ranks, outcome = _ranks(x, weights), right.astype(np.float64)
+    ones, all_ = weights @ outcome, weights.sum(1)
+    both = ones * (all_ - ones)
+    above = (weights * ranks) @ outcome - ones * (ones + 1) / 2
+    auc = np.where(both > 0, above / np.where(both > 0, both, 1), np.nan)
+    same = lambda one: np.broadcast_to(one - one.mean(), weights.shape)
+    return np.stack(
+        [_pearson(ranks, ranked, weights), auc, _pearson(same(x), same(outcome), weights)], axis=1
+    )
+
+
+def _ranks(x: Array, weights: Array) -> Array:
+    """Mid-ranks of x [example] among examples of which each is there so often [draw, example]: [draw, example].
+
+    Example:
+        >>> _ranks(np.array([5.0, 7.0, 7.0]), np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
+        array([[1. , 2.5, 2.5],
+               [1.5, 3. , 3. ]])
+    """
+    _, group = np.unique(x, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    there = np.add.reduceat(weights[:, order], starts, axis=1)  # [draw, value]
+    return (np.cumsum(there, 1) - there + (there + 1) / 2)[:, group]
+
+
+def _pearson(x: Array, y: Array, weights: Array) -> Array:
+    """Correlations of [draw, example] with weights: [draw]."""
+    n = weights.sum(1, keepdims=True)
+    centred = lambda one: one - (weights * one).sum(1, keepdims=True) / n
+    x, y = centred(x), centred(y)
+    scale = np.sqrt((weights * x * x).sum(1) * (weights * y * y).sum(1))
+    return np.where(scale > 1e-12, (weights * x * y).sum(1) / np.where(scale > 1e-12, scale, 1), np.nan)
 
 
 def bca(value: Array, drawn: Array, without: Array) -> tuple[Array, Array]:
@@ -158,7 +169,7 @@ def bca(value: Array, drawn: Array, without: Array) -> tuple[Array, Array]:
     return low.reshape(np.shape(value)), high.reshape(np.shape(value))
 
 
-def explained(sums: Array, clusters: Sequence[str], seed: int = 0) -> Mapping[str, Interval]:
+def explained(sums: Array, clusters: Sequence[str], seed: int = 0) -> Mapping[str, Estimate]:
     """How far own ↔ target follows from own ↔ uniform, over all rows of all pairs.
 
     Args:
@@ -170,19 +181,15 @@ def explained(sums: Array, clusters: Sequence[str], seed: int = 0) -> Mapping[st
         "correlation" (Pearson, over rows) and "r2", its square: the part of the variance that flatness explains; and
         "ratio": mean own ↔ target by mean own ↔ uniform (1: the target is as far as uniform). n counts rows.
     """
-    members = _members(clusters)
-    by = np.stack([sums[rows].sum(0) for rows in members])
-    rows, groups = round(float(sums[:, 0].sum())), len(by)
-    value = _of_sums(by.sum(0))
-    if groups < 3:
-        low = high = np.full(3, np.nan)
-    else:
-        weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=DRAWS)
-        low, high = bca(value, _of_sums(weights @ by), _of_sums(by.sum(0) - by))
+    member = _members(clusters)
+    groups, rows = int(member.max()) + 1, round(float(sums[:, 0].sum()))
+    by = np.stack([np.bincount(member, weights=column, minlength=groups) for column in sums.T], 1)
+    drawn = _drawn(groups, seed) if groups > 2 else np.ones((0, groups))
+    weights = np.concatenate([np.ones((1, groups)), drawn, 1.0 - np.eye(groups)])
+    value, low, high = _bounds(_of_sums(weights @ by), len(drawn))
+    said = f"bootstrap BCa, {DRAWS} draws"
     return {
-        name: Interval(
-            float(value[i]), float(low[i]), float(high[i]), rows, groups, 1, f"bootstrap BCa, {DRAWS} draws"
-        )
+        name: Estimate(float(value[i]), float(low[i]), float(high[i]), rows, 1, said)
         for i, name in enumerate(("correlation", "r2", "ratio"))
     }
 

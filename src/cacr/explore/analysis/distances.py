@@ -18,49 +18,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from cacr.attention import AttentionBlocks
-from cacr.explore.relations import DIRECTIONS, divergence
+from cacr.explore.relations import Maps, Relations, divergence, looked_up
 from cacr.losses.congruence import READINGS, Reading, congruence, project
 from cacr.losses.iais import distributed, singular
 
 NO_GRADIENT = 1e-12
 """Length of a gradient from which on it has a direction."""
-Maps = tuple[Tensor, ...]
-"""own, other, cross and support."""
 SUMS = ("n", "x", "y", "xx", "yy", "xy")
 """What correlations over rows follow from: x is a row's own ↔ uniform, y its own ↔ target."""
 
 
-def sides(blocks: AttentionBlocks) -> dict[str, Maps]:
-    """Direction -> (own, other, cross, support): [head, …] in float64; "vision" only where regions attend to words.
-
-    Args:
-        blocks: Of a batch of one without padding; without an axis of heads they count as one head.
-    """
-    found: dict[str, Maps] = {}
-    for direction in DIRECTIONS:
-        if direction == "language":
-            own, other, cross, support = blocks.ll, blocks.vv, blocks.lv, blocks.ll_support
-        elif blocks.vl is None:
-            continue
-        else:
-            own, other, cross, support = blocks.vv, blocks.ll, blocks.vl, blocks.vv_support
-        maps = [
-            (block[0] if blocks.per_head else block).detach().double().cpu() for block in (own, other, cross)
-        ]
-        seen = torch.ones(own.shape[-2:], dtype=torch.bool) if support is None else support[0].cpu()
-        found[direction] = (*maps, seen.expand_as(maps[0]))
-    return found
-
-
-def distances(own: Tensor, other: Tensor, cross: Tensor, support: Tensor) -> dict[str, Tensor]:
+def distances(maps: Maps, its: Relations) -> dict[str, Tensor]:
     """Distances of a pair's maps in one direction: name -> [head], nats, mean over rows (symmetric KL).
 
     Args:
-        own: [head, own, own].
-        other: [head, other, other].
-        cross: [head, own, other].
-        support: bool [head, own, own], True where a word may see a word.
+        maps: own, other, cross and support, see `cacr.explore.relations.sides`.
+        its: What `cacr.explore.relations.related` makes of them.
 
     Returns:
         "soft", "hard", "flat": own attention from each; "soft_flat", "hard_flat": the targets from uniform. Rows
@@ -68,27 +41,28 @@ def distances(own: Tensor, other: Tensor, cross: Tensor, support: Tensor) -> dic
         they are trained. "cosine_soft", "cosine_hard", "cosine_release", "cosine_iais": of the gradients of own ↔ soft,
         own ↔ hard, the loss CACR (release) and the loss IAIS with that of own ↔ uniform; nan where one of them is 0.
     """
-    mask, given = torch.ones(own.shape[:2], dtype=torch.bool), (own, other, cross)
-    projected, found = project(other, cross), _looked_up(other, cross)
-    again, target = _softmax(own, support), _softmax(projected, support)  # the release's second softmax
+    own, other, cross, support = maps
+    mask, given, flat = torch.ones(own.shape[:2], dtype=torch.bool), (own, other, cross), its.uniform
+    again, target = (
+        _softmax(own, support),
+        _softmax(project(other, cross), support),
+    )  # release: a second softmax
     release = through_softmax(again, gradient_at(again, target, support), support)
-    own, soft, hard = (_rows(one, support) for one in (own, projected, found))
-    flat = support / support.sum(-1, keepdim=True)
-    mean = lambda p, q: divergence(p, q, support).mean(-1)
-    down = gradient(own, flat, support)
+    singled = _softmax(looked_up(other, cross), support)
+    down, flatness = gradient(its.own, flat, support), its.flatness
     return {
-        "soft": mean(own, soft),
-        "hard": mean(own, hard),
-        "flat": mean(own, flat),
-        "soft_flat": mean(soft, flat),
-        "hard_flat": mean(hard, flat),
+        "soft": its.soft_divergence.mean(-1),
+        "hard": its.hard_divergence.mean(-1),
+        "flat": flatness["own"].mean(-1),
+        "soft_flat": flatness["soft"].mean(-1),
+        "hard_flat": flatness["hard"].mean(-1),
         "cacr_release": congruence(*given, mask, support, READINGS["release"]),
         "cacr_rows": congruence(*given, mask, support, Reading(normalize="rows")),
         "iais": singular(*given, mask, support),
-        "cosine_soft": cosine(gradient(own, soft, support), down),
-        "cosine_hard": cosine(gradient(own, hard, support), down),
-        "cosine_iais": cosine(gradient(own, _softmax(found, support), support), down),
-        "cosine_release": cosine(through_softmax(own, release, support), down),
+        "cosine_soft": cosine(gradient(its.own, its.soft, support), down),
+        "cosine_hard": cosine(gradient(its.own, its.hard, support), down),
+        "cosine_iais": cosine(gradient(its.own, singled, support), down),
+        "cosine_release": cosine(through_softmax(its.own, release, support), down),
     }
 
 
@@ -104,15 +78,10 @@ def both_ways(language: Maps, vision: Maps) -> dict[str, Tensor]:
     return found
 
 
-def row_sums(own: Tensor, other: Tensor, cross: Tensor, support: Tensor) -> Mapping[str, Tensor]:
+def row_sums(its: Relations) -> Mapping[str, Tensor]:
     """Sums over the rows of a pair for `SUMS`: "soft" and "hard" -> [head, 6]."""
-    own = _rows(own, support)
-    flat = support / support.sum(-1, keepdim=True)
-    x = divergence(own, flat, support)
-    targets = {"soft": project(other, cross), "hard": _looked_up(other, cross)}
-    found = {}
-    for name, target in targets.items():
-        y = divergence(own, _rows(target, support), support)
+    x, found = divergence(its.own, its.uniform, its.support), {}
+    for name, y in (("soft", its.soft_divergence), ("hard", its.hard_divergence)):
         terms = (torch.ones_like(x), x, y, x * x, y * y, x * y)
         found[name] = torch.stack([term.sum(-1) for term in terms], -1)
     return found
@@ -145,19 +114,6 @@ def cosine(some: Tensor, other: Tensor) -> Tensor:
     one, two = some.norm(dim=(-2, -1)), other.norm(dim=(-2, -1))
     known = (one > NO_GRADIENT) & (two > NO_GRADIENT)
     return torch.where(known, dot / (one * two).masked_fill(~known, 1.0), torch.nan)
-
-
-def _looked_up(other: Tensor, cross: Tensor) -> Tensor:
-    """S_VV[i*, j*] by head."""
-    best = cross.argmax(-1)
-    rows = other.gather(1, best[:, :, None].expand(*best.shape, other.shape[-1]))
-    return rows.gather(2, best[:, None, :].expand(len(best), best.shape[1], best.shape[1]))
-
-
-def _rows(x: Tensor, support: Tensor) -> Tensor:
-    x = x.masked_fill(~support, 0.0)
-    total = x.sum(-1, keepdim=True)
-    return x / total.masked_fill(total == 0, 1.0)
 
 
 def _softmax(x: Tensor, support: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,12 @@ from torch import Tensor
 from cacr.attention import AttentionBlocks
 from cacr.attention.attended import Attended
 from cacr.explore.analysis.alignment import alignment, argmax_entropy
-from cacr.explore.analysis.distances import SUMS, both_ways, distances, row_sums, sides
+from cacr.explore.analysis.distances import SUMS, both_ways, distances, row_sums
+from cacr.explore.relations import DIRECTIONS, Maps, related, sides
 
 Values = NDArray[np.float64]
+AT_ONCE = 2**22
+"""Numbers of a kind of map that are worked on at a time: many small layers, or one of many patches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ def measure(
         cluster: What it shares with other pairs; the example if not given.
 
     Raises:
-        ValueError: A truth of another shape, or attention that is not finite, or layers with different heads.
+        ValueError: A truth of another shape, or layers with different heads.
     """
     shape = (len(attended.tokens), attended.regions)
     if truth is not None and (tuple(truth.shape) != shape or truth.dtype != torch.bool):
@@ -90,31 +93,37 @@ def measure(
             "token and region"
         )
     layers = tuple(attended.layers)
-    found = [_layer(attended, layer, truth, pair) for layer in layers]
-    heads = {len(next(iter(values.values()))) - 1 for values, _ in found}
+    heads = {one.ll.shape[1] if one.per_head else 0 for one in attended.blocks.values()}
     if len(heads) > 1:
         raise ValueError(f"the layers have {sorted(heads)} heads; watch layers of one kind: --layers")
-    stacked = lambda parts: {name: torch.stack([part[name] for part in parts]).numpy() for name in parts[0]}
+    maps = 1 + heads.pop()
+    step = max(1, AT_ONCE // (maps * max(shape) ** 2))
+    parts = [_layers(attended, layers[i : i + step], truth, pair) for i in range(0, len(layers), step)]
+    whole = lambda which: {
+        name: torch.cat([part[which][name] for part in parts]).unflatten(0, (len(layers), maps)).numpy()
+        for name in parts[0][which]
+    }
     return Measured(
         pair,
         example or pair,
         cluster or example or pair,
         attended.caption,
         layers,
-        stacked([values for values, _ in found]),
-        stacked([sums for _, sums in found]),
+        whole(0),
+        whole(1),
         *shape,
         None if truth is None else int(truth.any(-1).sum()),
     )
 
 
-def _layer(
-    attended: Attended, layer: int, truth: Tensor | None, pair: str
+def _layers(
+    attended: Attended, layers: Sequence[int], truth: Tensor | None, pair: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    ways = _with_mean(attended.blocks[layer], attended.at(layer))
-    for way, maps in ways.items():
-        if not all(torch.isfinite(one).all() for one in maps[:3]):
-            raise ValueError(f"{attended.model}: attention of layer {layer} ({way}) of {pair} is not finite")
+    """Values [layer · (1 + head)] and sums [layer · (1 + head), 6]: of a layer the mean of heads, then each head."""
+    by_layer = [_with_mean(attended.blocks[layer], attended.at(layer)) for layer in layers]
+    if len({tuple(ways) for ways in by_layer}) > 1:
+        raise ValueError("regions attend to words in some layers alone; watch layers of one kind: --layers")
+    ways = {way: _joined([own[way] for own in by_layer]) for way in by_layer[0]}
     values: dict[str, Tensor] = {}
     for cross, way in (("lv", "language"), ("vl", "vision")):
         if way in ways:
@@ -122,11 +131,12 @@ def _layer(
             values |= _cross(ways[way][2], known, cross)
     sums: dict[str, Tensor] = {}
     for way, maps in ways.items():
-        its = distances(*maps)
+        carried = related(*maps)
+        its = distances(maps, carried)
         values |= {f"{name}_{way}": value for name, value in its.items()}
         for less, (one, other) in LESS.items():
             values[f"{less}_{way}"] = its[one] - its[other]
-        sums |= {f"{name}_{way}": value for name, value in row_sums(*maps).items()}
+        sums |= {f"{name}_{way}": value for name, value in row_sums(carried).items()}
     if len(ways) == 2:
         values |= both_ways(ways["language"], ways["vision"])
     return values, sums
@@ -153,15 +163,20 @@ def _cross(cross: Tensor, truth: Tensor | None, name: str) -> dict[str, Tensor]:
     return values
 
 
-def _with_mean(blocks: AttentionBlocks, mean: AttentionBlocks) -> dict[str, tuple[Tensor, ...]]:
-    """Direction -> maps of the mean over heads, then of each head."""
-    average = sides(mean)
-    if not blocks.per_head:
-        return dict(average)
-    each = sides(blocks)
-    return {
-        way: tuple(torch.cat(two) for two in zip(average[way], each[way], strict=True)) for way in average
-    }
+def _with_mean(blocks: AttentionBlocks, mean: AttentionBlocks) -> dict[str, Maps]:
+    """Direction -> maps of the mean over heads, then of each head; "vision" only where regions attend to words."""
+    found = {}
+    for way in DIRECTIONS:
+        if way == "vision" and blocks.vl is None:
+            continue
+        average = sides(mean, way)
+        found[way] = _joined([average, sides(blocks, way)]) if blocks.per_head else average
+    return found
+
+
+def _joined(parts: Sequence[Maps]) -> Maps:
+    own, other, cross, support = (torch.cat(some) for some in zip(*parts, strict=True))
+    return own, other, cross, support
 
 
 __all__ = ["SUMS", "Measured", "measure", "plain"]

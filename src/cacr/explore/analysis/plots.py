@@ -139,7 +139,7 @@ def entropy_figure(
     lines = -(-len(shown) // columns)
     figure = Figure(figsize=(2.7 * columns + 0.5, 2.6 * lines + 0.3), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).flat
-    for panel, (model, (entropy, soft)) in zip(panels, shown, strict=False):
+    for (model, (entropy, soft)), panel in zip(shown, panels, strict=False):
         panel.plot(entropy, soft, "o", ms=3, alpha=0.45, color=OKABE_ITO[0], mew=0)
         panel.set_title(f"{model}\n{_told(found, model, layer)}", fontsize=8)
         panel.set_xlabel("entropy of argmax, bits", fontsize=8)
@@ -155,8 +155,8 @@ def entropy_figure(
 
 def _told(found: Mapping[str, Any], model: str, layer: int) -> str:
     for row in found["correlations"]:
-        key = row["model"], row["measure"], row["layer"], row["what"]
-        if key == (model, "entropy_lv", layer, "spearman_soft") and row["value"] is not None:
+        key = row["group"], row["model"], row["measure"], row["layer"], row["what"]
+        if key == ("all", model, "entropy_lv", layer, "spearman_soft") and row["value"] is not None:
             low, high = row["low"], row["high"]
             ends = "" if low is None else f" [{low:.2f}, {high:.2f}]"
             return f"Spearman {row['value']:.2f}{ends}, n = {row['n']}"

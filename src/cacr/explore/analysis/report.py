@@ -7,7 +7,8 @@ from typing import Any
 
 from cacr.explore.analysis import wording
 from cacr.explore.analysis.measures import MEASURES
-from cacr.explore.analysis.tables import number, resolved, table, verdict
+from cacr.explore.analysis.report_scores import by_arm, entropy, scores, who
+from cacr.explore.analysis.tables import heads_table, number, resolved, table, verdict
 
 Row = Mapping[str, Any]
 BLOCKS = {"lv": "words over regions (S_LV)", "vl": "regions over words (S_VL)"}
@@ -28,8 +29,8 @@ def report(found: Mapping[str, Any]) -> str:
         *_alignment(found),
         *_targets(found),
         *_flatness(found),
-        *_entropy(found),
-        *_scores(found),
+        *entropy(found),
+        *scores(found),
         *_differences(found),
         "## What is measured",
         "\n".join(f"- `{name}` ({one.unit}): {one.says}." for name, one in MEASURES.items()),
@@ -108,6 +109,8 @@ def _alignment(found: Mapping[str, Any]) -> list[str]:
         if hard:
             parts += [f"## Does the argmax find what is meant: {block}?", wording.ARGMAX, hard]
             parts += [f"## How much attention lies on what is meant: {block}?", wording.SOFT, soft]
+            if heads := heads_table(found, f"argmax_{cross}"):
+                parts += [f"## Which head's argmax finds it: {block}?", wording.HEADS, heads]
     return parts or [
         "## Does attention find what is meant?",
         "The truth is not known for these data: not measured.",
@@ -173,7 +176,7 @@ def _flatness(found: Mapping[str, Any]) -> list[str]:
         )
         if not its:
             continue
-        rows = [row for row in found["explained"] if row["direction"] == way]
+        rows = by_arm([row for row in found["explained"] if row["direction"] == way])
         parts += [f"## Is the regularizer more than a flatness penalty {among}?", wording.FLATNESS, its]
         parts += [
             wording.EXPLAINED,
@@ -181,7 +184,7 @@ def _flatness(found: Mapping[str, Any]) -> list[str]:
                 ["model", "layer", "target", "r²", "ratio", "rows / clusters"],
                 [
                     [
-                        _who(one),
+                        who(one),
                         str(one["layer"]),
                         one["target"],
                         number(one, "r"),
@@ -208,66 +211,6 @@ def _pairs_of(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     key = lambda row: (row["arm"], row["model"], row["layer"], row["target"])
     ratios = {key(row): row for row in rows if row["what"] == "ratio"}
     return [(row, ratios[key(row)]) for row in rows if row["what"] == "r2"]
-
-
-def _who(row: Row) -> str:
-    return str(row["model"] or f"{row['arm']} (mean of {row['seeds']} seeds)")
-
-
-def _entropy(found: Mapping[str, Any]) -> list[str]:
-    head = "## Does the entropy of argmax indices go with the score (section 5.2)?"
-    if not found["correlations"]:
-        return [head, "These data have no two captions for two pictures, so there is no score: not measured."]
-    return [head, wording.ENTROPY, _correlated(found, ("entropy_lv", "entropy_vl"))]
-
-
-def _correlated(found: Mapping[str, Any], names: Sequence[str]) -> str:
-    rows: dict[tuple[Any, ...], dict[str, Row]] = {}
-    for row in found["correlations"]:
-        if row["measure"] in names:
-            rows.setdefault((_who(row), row["measure"], row["layer"]), {})[row["what"]] = row
-    lines = []
-    for (who, measure, layer), its in rows.items():
-        said = [resolved(its["spearman_soft"]), _auc(its["auc_group"])]
-        cells = [number(its[what], "r") for what in ("spearman_soft", "auc_group", "biserial_group")]
-        lines.append([who, measure, str(layer), *cells, str(its["auc_group"]["n"]), "; ".join(said)])
-    head = [
-        "model",
-        "measure",
-        "layer",
-        "Spearman, soft score",
-        "AUC, group",
-        "point-biserial, group",
-        "n",
-        "verdict",
-    ]
-    return table(head, lines)
-
-
-def _auc(row: Row) -> str:
-    said = verdict(row, at=0.5)
-    return f"group: {'resolved (' + said + ')' if said in ('above', 'below') else said}"
-
-
-def _scores(found: Mapping[str, Any]) -> list[str]:
-    if not found["correlations"]:
-        return []
-    names = [
-        name
-        for name in dict.fromkeys(row["measure"] for row in found["correlations"])
-        if not name.startswith("entropy")
-    ]
-    units = {"soft": "match", "group": "share"}
-    scored = [
-        [row["arm"], row["score"], number(row, units[row["score"]]), str(row["n"]), str(row["seeds"])]
-        for row in found["scores"]
-    ]
-    return [
-        "## Do alignment and congruence go with the score?",
-        wording.SCORES,
-        table(["model", "score", "value", "n", "seeds"], scored),
-        _correlated(found, names),
-    ]
 
 
 TOLD = (

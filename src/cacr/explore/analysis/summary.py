@@ -9,95 +9,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from cacr.explore.analysis.correlations import correlations, explained, group_right, soft_score
-from cacr.explore.analysis.intervals import LEVEL, Interval, mean
+from cacr.explore.analysis.intervals import mean, told
 from cacr.explore.analysis.measures import CORRELATED, MEASURES
-from cacr.explore.analysis.pairs import Measured
+from cacr.explore.analysis.subject import Subject
+from cacr.statistics import Estimate
+from cacr.statistics import mean as mean_of
 
 Row = dict[str, Any]
+Made = tuple[Row, Estimate, int]
+"""What a number is of, the number, and how many clusters it is made over."""
 SEEDS = 3
 """Models of an arm from which on an interval over seeds is made."""
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """One model, and what was measured of it.
-
-    Args:
-        name: As it was given: a name, or ARM:SEED.
-        pairs: The measures of its true pairs; the same pairs in the same order for every model.
-        match: [example, 2, 2], where the data are Winoground-like: match[n][c][i] of caption c with picture i.
-        examples: Names of the examples.
-        clusters: What examples share; the same length.
-
-    Raises:
-        ValueError: No pairs, matches of another shape or that are no numbers, or pairs of different layers.
-    """
-
-    name: str
-    pairs: Sequence[Measured]
-    match: NDArray[np.float64] | None = None
-    examples: Sequence[str] = ()
-    clusters: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        if not self.pairs:
-            raise ValueError(f"no pair of {self.name} was measured; expected one or more")
-        kinds = {(one.layers, tuple(one.values)) for one in self.pairs}
-        if len(kinds) > 1:
-            raise ValueError(f"the pairs of {self.name} were measured in different ways; measure all alike")
-        if self.match is not None:
-            wanted = (len(self.examples), 2, 2)
-            if self.match.shape != wanted or len(self.clusters) != len(self.examples):
-                raise ValueError(
-                    f"{self.name}: matches of shape {self.match.shape} and {len(self.clusters)} clusters; expected "
-                    f"{wanted} and a cluster an example"
-                )
-            if not np.isfinite(self.match).all():
-                raise ValueError(f"{self.name} gives no number for some pairs; check the model's weights")
-
-    @property
-    def arm(self) -> str:
-        """What stands before the last colon of its name."""
-        return self.name.rpartition(":")[0] or self.name
-
-    @property
-    def seed(self) -> str:
-        """What stands after it; empty where there is none."""
-        return self.name.rpartition(":")[2] if ":" in self.name else ""
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The layers that were measured."""
-        return self.pairs[0].layers
-
-    @property
-    def heads(self) -> int:
-        """Heads of a layer; 0 where they were not kept apart."""
-        return next(iter(self.pairs[0].values.values())).shape[1] - 1
-
-    def values(self, measure: str) -> NDArray[np.float64] | None:
-        """[pair, layer, 1 + head] of a measure; None where the model or the data do not have it."""
-        if measure not in self.pairs[0].values:
-            return None
-        return np.stack([one.values[measure] for one in self.pairs])
+ALL, WITHIN = "all", ("relation",)
+"""Tags of examples within which correlations are made too: kinds of swap differ in score and in attention alike."""
 
 
 def summarize(
-    subjects: Sequence[Subject], seed: int = 0, progress: Callable[[str], None] = lambda said: None
+    subjects: Sequence[Subject], progress: Callable[[str], None] = lambda said: None
 ) -> dict[str, Any]:
     """All that follows from the measures: "models", "means", "scores", "explained", "correlations", "differences".
 
     Args:
         subjects: The models; differences are from the first one's arm.
-        seed: Of the bootstraps.
         progress: Called with what is done next.
 
     Raises:
@@ -111,8 +51,8 @@ def summarize(
     found["explained"], found["correlations"] = [], []
     for arm, own in arms.items():
         progress(f"correlations of {arm}")
-        found["explained"] += _over_seeds(arm, [_explained(one, seed) for one in own], own)
-        found["correlations"] += _over_seeds(arm, [_correlations(one, seed) for one in own], own)
+        found["explained"] += _over_seeds(arm, [_explained(one) for one in own], own)
+        found["correlations"] += _over_seeds(arm, [_correlations(one) for one in own], own)
     progress("differences")
     first = next(iter(arms))
     found["differences"] = [
@@ -169,7 +109,7 @@ def _means(arm: str, own: Sequence[Subject]) -> list[Row]:
                 its = mean(x[:, :, i, head], clusters, measure.share)
                 rows.append(
                     {"arm": arm, "measure": name, "layer": layer, "head": "mean" if head == 0 else head - 1}
-                    | its.to_json()
+                    | its
                 )
     return rows
 
@@ -177,7 +117,7 @@ def _means(arm: str, own: Sequence[Subject]) -> list[Row]:
 def _scores(arm: str, own: Sequence[Subject]) -> list[Row]:
     rows = []
     for name, (values, share) in _score_values(own).items():
-        rows.append({"arm": arm, "score": name} | mean(values, own[0].clusters, share).to_json())
+        rows.append({"arm": arm, "score": name} | mean(values, own[0].clusters, share))
     return rows
 
 
@@ -190,65 +130,71 @@ def _score_values(own: Sequence[Subject]) -> dict[str, tuple[NDArray[np.float64]
     return {"soft": (soft, False), "group": (right, True)}
 
 
-def _explained(one: Subject, seed: int) -> list[tuple[Row, Interval]]:
+def _explained(one: Subject) -> list[Made]:
     rows = []
     clusters = [pair.cluster for pair in one.pairs]
     for name in one.pairs[0].sums:
         target, _, direction = name.partition("_")
         sums = np.stack([pair.sums[name] for pair in one.pairs])
         for i, layer in enumerate(one.layers):
-            for what, interval in explained(sums[:, i, 0], clusters, seed).items():
+            for what, interval in explained(sums[:, i, 0], clusters).items():
                 key = {"direction": direction, "target": target, "layer": layer, "what": what}
-                rows.append((key, interval))
+                rows.append((key, interval, len(set(clusters))))
     return rows
 
 
-def _correlations(one: Subject, seed: int) -> list[tuple[Row, Interval]]:
+def _correlations(one: Subject) -> list[Made]:
     if one.match is None:
         return []
     place = {name: i for i, name in enumerate(one.examples)}
     names = [name for name in CORRELATED if name in one.pairs[0].values]
-    columns = np.full((len(one.examples), len(names), len(one.layers)), np.nan)
+    columns = np.zeros((len(one.examples), len(names), len(one.layers)))
     counts = np.zeros((len(one.examples), 1, 1))
     for pair in one.pairs:
-        own = np.stack([pair.values[name][:, 0] for name in names])
-        row = place[pair.example]
-        columns[row] = np.where(np.isnan(columns[row]), 0, columns[row]) + own
-        counts[row] += 1
-    flat = (columns / np.maximum(counts, 1)).reshape(len(columns), -1)
-    made = correlations(flat, soft_score(one.match), group_right(one.match), one.clusters, seed)
+        columns[place[pair.example]] += np.stack([pair.values[name][:, 0] for name in names])
+        counts[place[pair.example]] += 1
+    flat = np.where(counts > 0, columns / np.maximum(counts, 1), np.nan).reshape(len(columns), -1)
+    soft, right, clusters = soft_score(one.match), group_right(one.match), np.asarray(one.clusters)
     keys = [{"measure": name, "layer": layer} for name in names for layer in one.layers]
-    return [
-        ({"what": what} | key, its) for what, row in made.items() for key, its in zip(keys, row, strict=True)
-    ]
+    rows: list[Made] = []
+    for group, chosen in _groups(one).items():
+        drawn = clusters[chosen].tolist()
+        made = correlations(flat[chosen], soft[chosen], right[chosen], drawn)
+        rows += [
+            ({"group": group, "what": what} | key, its, len(set(drawn)))
+            for what, row in made.items()
+            for key, its in zip(keys, row, strict=True)
+        ]
+    return rows
 
 
-def _over_seeds(arm: str, made: Sequence[list[tuple[Row, Interval]]], own: Sequence[Subject]) -> list[Row]:
+def _groups(one: Subject) -> dict[str, NDArray[np.bool_]]:
+    """All examples, and those of each tag of `WITHIN` that some have and others have not."""
+    found = {ALL: np.ones(len(one.examples), dtype=bool)}
+    for tag in WITHIN:
+        tagged = np.array([tag in tags for tags in one.tags], dtype=bool)
+        if tagged.any() and not tagged.all():
+            found[tag] = tagged
+    return found
+
+
+def _over_seeds(arm: str, made: Sequence[list[Made]], own: Sequence[Subject]) -> list[Row]:
     """Rows of each model, and of an arm of several the mean over seeds."""
     rows = [
-        {"arm": arm, "model": one.name} | key | interval.to_json()
-        for one, its in zip(own, made, strict=True)
-        for key, interval in its
+        {"arm": arm, "model": one.name} | key | told(its, clusters)
+        for one, rows in zip(own, made, strict=True)
+        for key, its, clusters in rows
     ]
     if len(own) < SEEDS:
         return rows
     for same in zip(*made, strict=True):
-        values = np.array([interval.value for _, interval in same])
-        value, reach = float(values.mean()), math.nan
-        error = float(values.std(ddof=1)) / math.sqrt(len(values))
-        if error > 0:
-            reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
-        key, one = same[0]
-        its = Interval(
-            value,
-            value - reach,
-            value + reach,
-            one.n,
-            one.clusters,
-            len(values),
-            "Student over seeds, these examples",
-        )
-        rows.append({"arm": arm, "model": None} | key | its.to_json())
+        (key, one, clusters), values = same[0], np.array([its.value for _, its, _ in same])
+        if not np.isfinite(values).all():
+            its = Estimate(math.nan, math.nan, math.nan, one.n, len(own), "undefined for a seed")
+        else:
+            said = "Student over seeds, these examples"
+            its = replace(mean_of(values), n=one.n, seeds=len(own), method=said)
+        rows.append({"arm": arm, "model": None} | key | told(its, clusters))
     return rows
 
 
@@ -270,14 +216,12 @@ def _differences(arm: str, ours: Sequence[Subject], first: str, theirs: Sequence
             off = np.stack([x[:, i, 0] - y[:, j, 0] for x, y in tables])  # type: ignore[index]
             rows.append(
                 {"arm": arm, "less": first, "paired": how, "measure": name, "layer": layer}
-                | mean(off, clusters).to_json()
+                | mean(off, clusters)
             )
     a, b = _score_values([one for one, _ in pairs]), _score_values([other for _, other in pairs])
     for name in a.keys() & b.keys():
         off = a[name][0] - b[name][0]
-        rows.append(
-            {"arm": arm, "less": first, "paired": how, "score": name} | mean(off, ours[0].clusters).to_json()
-        )
+        rows.append({"arm": arm, "less": first, "paired": how, "score": name} | mean(off, ours[0].clusters))
     return sorted(rows, key=lambda row: "score" not in row)
 
 

@@ -46,3 +46,27 @@ def resolved(row: Row) -> str:
     """The verdict on a difference from 0 in words."""
     said = verdict(row)
     return f"resolved ({said})" if said in ("above", "below") else said
+
+
+def heads_table(found: Mapping[str, Any], measure: str) -> str:
+    """The best and the worst head of each model and layer in a share; empty where heads were not kept apart."""
+    means: dict[tuple[str, int], Row] = {}
+    heads: dict[tuple[str, int], list[Row]] = {}
+    for row in found["means"]:
+        if row["measure"] != measure or row["value"] is None:
+            continue
+        place = (row["arm"], row["layer"])
+        if row["head"] == "mean":
+            means[place] = row
+        else:
+            heads.setdefault(place, []).append(row)
+    lines = []
+    for (arm, layer), its in heads.items():
+        best, worst = (chosen(its, key=lambda row: row["value"]) for chosen in (max, min))
+        told = [f"{row['head']}: {number(row, 'share')}" for row in (best, worst)]
+        counted = f"{best['n']} / {best['clusters']} / {best['seeds']}"
+        lines.append(
+            [arm, str(layer), *told, number(means.get((arm, layer)), "share"), str(len(its)), counted]
+        )
+    head = ["model", "layer", "best head", "worst head", "mean over heads", "heads", "n / clusters / seeds"]
+    return table(head, lines) if lines else ""

@@ -3,7 +3,8 @@
 INTERVALS = """
 All intervals are 95 %, made over clusters (pairs that share a picture or an example are one draw); a result is
 *resolved* where the interval leaves out what it is compared with. Layers count from 0. Tables are of the mean over
-heads; each head is in analysis.json and in the figure `heads`.
+heads; each head is in analysis.json and in the figure `heads`. Where three or more seeds are pooled, single models are
+in analysis.json too.
 """.strip()
 
 ARGMAX = """
@@ -15,6 +16,12 @@ need not tell one row from another. Differences in percentage points.
 SOFT = """
 What the soft target weighs. Uniform attention gets chance; attention that is the same for all rows gets the mean
 attention's. Differences in percentage points.
+""".strip()
+
+HEADS = """
+Argmax accuracy of the best and of the worst head of each layer. Both are chosen by these data, so the best one's
+interval is too good and the worst one's too bad, the more so the more heads there are. The mean over heads is of the
+attention, not of the accuracies.
 """.strip()
 
 TARGETS = """
@@ -36,12 +43,14 @@ ENTROPY = """
 Soft score: the mean of an example's four margins (the paper does not define its own). Spearman's rank correlation with
 it, the area under the ROC curve for the group score (0.5: none) and the point-biserial correlation. An example's
 entropy is the mean of its two true pairs'. The first question is the last layer's S_LV. The others are looked at beside
-it and not corrected for their number: of twenty intervals one is expected to leave out the truth by chance.
+it and not corrected for their number: of twenty intervals one is expected to leave out the truth by chance. Over all
+examples the kind of swap may stand behind a correlation; the one within a kind is free of it.
 """.strip()
 
 SCORES = """
 The scores themselves (soft: in the units of the model's match, so not to be compared between kinds of models). The
-correlations below them are many and not corrected for their number.
+correlations below them are many and not corrected for their number. Where examples are of several kinds, kinds that are
+hard and kinds that look alike make a correlation of their own: that within a kind is free of it.
 """.strip()
 
 DIFFERENCES = """

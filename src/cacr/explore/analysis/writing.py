@@ -16,7 +16,7 @@ from cacr.explore.analysis.correlations import soft_score
 from cacr.explore.analysis.measures import MEASURES
 from cacr.explore.analysis.plots import alignment_figure, distances_figure, entropy_figure, heads_figure
 from cacr.explore.analysis.report import report
-from cacr.explore.analysis.summary import Subject
+from cacr.explore.analysis.subject import Subject
 
 
 def check_new(out: Path) -> None:
@@ -58,6 +58,7 @@ def _fill(folder: Path, found: Mapping[str, Any], subjects: Sequence[Subject]) -
     for name, figure in figures(found, subjects).items():
         for ending in ("png", "pdf"):
             figure.savefig(folder / f"{name}.{ending}", dpi=150)
+            figure.set_layout_engine("none")  # laid out once: the second file has the same places
 
 
 def figures(found: Mapping[str, Any], subjects: Sequence[Subject]) -> dict[str, Figure]:

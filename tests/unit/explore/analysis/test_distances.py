@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cacr.explore.analysis.distances import cosine, gradient, gradient_at, row_sums, sides, through_softmax
+from cacr.explore.analysis.distances import cosine, gradient, gradient_at, row_sums, through_softmax
 from cacr.explore.analysis.measures import MEASURES
 from cacr.explore.analysis.pairs import measure
-from cacr.explore.relations import DIRECTIONS, divergence, relations
+from cacr.explore.relations import DIRECTIONS, divergence, related, relations, sides
 from cacr.losses import cacr_loss, flatness_loss, iais_loss
 
 HEADS = (None, 0, 1, 2)
@@ -136,7 +136,7 @@ def test_cosine_knows_opposite_and_nothing():
 def test_sums_over_rows_are_those_of_each_row(attended_of):
     attended = attended_of(layers=(0,), heads=0)
     maps = relations(attended.at(0))
-    found = row_sums(*sides(attended.at(0))["language"])
+    found = row_sums(related(*sides(attended.at(0), "language")))
     x = maps.flatness["own"]
     for name, y in (("soft", maps.soft_divergence), ("hard", maps.hard_divergence)):
         wanted = [5.0, *(one.sum().item() for one in (x, y, x * x, y * y, x * y))]
@@ -179,8 +179,18 @@ def test_regions_find_words_by_the_mirrored_truth(attended_of):
     assert (tall.values["argmax_vl"] == 1).all()  # region 1 looks at word 0
 
 
+def test_layers_are_measured_alike_however_many_at_a_time(attended_of, monkeypatch):
+    from cacr.explore.analysis import pairs
+
+    attended = attended_of(layers=(0, 1, 2))
+    together = measure(attended, None, "p")
+    monkeypatch.setattr(pairs, "AT_ONCE", 1)
+    apart = measure(attended, None, "p")
+    for name, value in together.values.items():
+        assert value.shape == (3, 4) and np.allclose(value, apart.values[name], equal_nan=True), name
+    assert all(np.allclose(value, apart.sums[name]) for name, value in together.sums.items())
+
+
 def test_bad_input_is_named(attended_of):
     with pytest.raises(ValueError, match=r"the truth of p is torch.bool of shape \(4, 5\)"):
         measure(attended_of(), torch.zeros(4, 5, dtype=torch.bool), "p")
-    with pytest.raises(ValueError, match="of layer 0 .language. of p is not finite"):
-        measure(attended_of(ll=torch.full((1, 3, 5, 5), math.nan).double()), None, "p")

@@ -11,7 +11,7 @@ from cacr.explore.analysis import Subject, measure, summarize, write_analysis
 from cacr.explore.analysis.intervals import mean
 from cacr.explore.analysis.measures import CORRELATED, MEASURES
 from cacr.explore.analysis.report import report
-from cacr.explore.analysis.tables import number, table, verdict
+from cacr.explore.analysis.tables import number, resolved, table, verdict
 
 EXAMPLES = 12
 
@@ -27,7 +27,7 @@ def fewer_draws(monkeypatch):
 def subject_of(attended_of):
     """A model's measures of 24 pairs of 12 examples, of random attention."""
 
-    def make(name, seed=0, truth=True, match=True, **parts):
+    def make(name, seed=0, truth=True, match=True, tags=(), **parts):
         pairs = []
         for index in range(2 * EXAMPLES):
             known = torch.zeros(5, 4, dtype=torch.bool)
@@ -38,7 +38,7 @@ def subject_of(attended_of):
             return Subject(name, pairs)
         scores = np.random.default_rng(seed).normal(size=(EXAMPLES, 2, 2)) + np.eye(2)
         examples = [f"e{i}" for i in range(EXAMPLES)]
-        return Subject(name, pairs, scores, examples, examples)
+        return Subject(name, pairs, scores, examples, examples, tags)
 
     return make
 
@@ -58,9 +58,7 @@ def test_a_mean_is_the_mean_over_pairs_by_layer_and_head(subject_of):
         (row,) = rows_of(found, "means", measure="soft_language", layer=1, head=head)
         values = np.array([pair.values["soft_language"][1, column] for pair in one.pairs])
         its = mean(values, [pair.cluster for pair in one.pairs])
-        assert (row["value"], row["low"], row["high"]) == pytest.approx(
-            (its.value, its.low, its.high), rel=1e-4
-        )
+        assert all(row[key] == its[key] for key in ("value", "low", "high", "method"))
         assert (row["n"], row["clusters"], row["seeds"]) == (24, 12, 1)
     assert {row["measure"] for row in found["means"]} == set(MEASURES)
 
@@ -76,7 +74,7 @@ def test_models_of_an_arm_are_pooled_and_their_seeds_are_counted(subject_of):
     each = rows_of(found, "correlations", measure="entropy_lv", layer=0, what="spearman_soft")
     assert [row["model"] for row in each] == ["arm:0", "arm:1", "arm:2", None]
     assert each[3]["value"] == pytest.approx(np.mean([row["value"] for row in each[:3]]), abs=1e-5)
-    assert "over seeds" in each[3]["method"]
+    assert "over seeds" in each[3]["method"] and (each[3]["n"], each[3]["seeds"]) == (EXAMPLES, 3)
 
 
 def test_differences_are_paired_with_the_first_model(subject_of):
@@ -127,6 +125,42 @@ def test_an_example_is_correlated_by_the_mean_of_its_pairs(subject_of):
     assert {row["measure"] for row in found["correlations"]} == set(CORRELATED)
 
 
+def test_correlations_are_told_within_a_kind_of_example_too(subject_of):
+    from scipy import stats
+
+    from cacr.explore.analysis import soft_score
+
+    tags = [("relation", "left of") if i % 3 else ("attribute",) for i in range(EXAMPLES)]
+    one = subject_of("a", tags=tags, layers=(0,))
+    found = summarize([one])
+    wanted = {"measure": "entropy_lv", "what": "spearman_soft"}
+    (row,) = rows_of(found, "correlations", group="relation", **wanted)
+    (all_,) = rows_of(found, "correlations", group="all", **wanted)
+    mine = one.values("entropy_lv")[:, 0, 0].reshape(EXAMPLES, 2).mean(1)
+    kept = np.arange(EXAMPLES) % 3 > 0
+    told = stats.spearmanr(mine[kept], soft_score(one.match)[kept]).statistic
+    assert row["value"] == pytest.approx(told, rel=1e-4) and row["n"] == row["clusters"] == 8
+    assert all_["n"] == EXAMPLES and all_["value"] != row["value"]
+    text = report(with_notes(found))
+    assert f"within relation (n = 8): Spearman {number(row, 'r')}, {resolved(row)}" in text
+    alike = subject_of("b", tags=[("relation",)] * EXAMPLES, layers=(0,))
+    assert {row["group"] for row in summarize([alike])["correlations"]} == {"all"}
+
+
+def test_the_best_and_the_worst_head_of_each_layer_are_told(subject_of):
+    one = subject_of("a")
+    told = report(with_notes(summarize([one])))
+    part = told.split("## Which head's argmax finds it: words")[1].split("##")[0]
+    lines = [line.split(" | ") for line in part.strip().splitlines()[-2:]]
+    for layer, line in enumerate(lines):
+        heads = one.values("argmax_lv")[:, layer, 1:].mean(0)
+        assert line[2].startswith(f"{heads.argmax()}: {100 * heads.max():.1f} % [")
+        assert line[3].startswith(f"{heads.argmin()}: {100 * heads.min():.1f} % [")
+        assert line[4].startswith(f"{100 * one.values('argmax_lv')[:, layer, 0].mean():.1f} %")
+        assert line[5:] == ["3", "24 / 12 / 1 |"]
+    assert "Which head's" not in report(with_notes(summarize([subject_of("b", heads=0)])))
+
+
 def test_without_truth_and_scores_less_is_said_and_nothing_is_invented(subject_of):
     found = summarize([subject_of("a", truth=False, match=False, causal=True)])
     assert found["scores"] == found["correlations"] == found["differences"] == []
@@ -148,6 +182,8 @@ def test_models_that_do_not_fit_are_named(subject_of):
         Subject("a", [])
     with pytest.raises(ValueError, match="expected .12, 2, 2. and a cluster an example"):
         Subject("a", one.pairs, one.match[:5], one.examples, one.clusters)
+    with pytest.raises(ValueError, match="and 3 tags"):
+        Subject("a", one.pairs, one.match, one.examples, one.clusters, [("x",)] * 3)
     with pytest.raises(ValueError, match="gives no number for some pairs"):
         Subject("a", one.pairs, one.match * np.nan, one.examples, one.clusters)
 
@@ -177,6 +213,24 @@ def test_a_folder_holds_numbers_report_records_and_figures_and_is_never_overwrit
         write_analysis(tmp_path / "out", found, made)
 
 
+def test_panels_of_a_figure_that_stay_empty_are_not_drawn(subject_of):
+    from cacr.explore.analysis.writing import figures
+
+    made = [subject_of(name, seed=i, layers=(0,)) for i, name in enumerate("abcdef")]
+    panels = figures(summarize(made), made)["entropy"].axes
+    assert [panel.axison for panel in panels] == [True] * 6 + [False] * 2
+    assert [panel.get_title()[0] for panel in panels[:6]] == list("abcdef")
+
+
+def test_seeds_are_told_one_by_one_only_where_the_first_question_is(subject_of):
+    made = [subject_of("s"), *[subject_of(f"arm:{i}", seed=1 + i, layers=(0,)) for i in range(3)]]
+    told = report(with_notes(summarize(made)))
+    first, others = told.split("## Do alignment and congruence go with the score")
+    assert "| arm:1 |" in first.split("(section 5.2)")[1] and "| arm:1 |" not in others
+    for part in (first.split("Of own ↔ target")[1].split("##")[0], others):
+        assert "| arm (mean of 3 seeds) |" in part and "| s |" in part and "| arm:1 |" not in part
+
+
 def test_every_line_of_a_table_has_as_many_cells(subject_of):
     told = report(with_notes(summarize([subject_of("a|b"), subject_of("c:1", seed=4)])))
     lines = [line.replace("\\|", "/") for line in told.splitlines()]
@@ -198,8 +252,22 @@ def test_numbers_and_verdicts_follow_from_the_interval():
         and number(row(None, None, None), "bits") == "undefined"
     )
     assert verdict(row(0.1, -0.1, 0.3)) == "not resolved" and verdict(row(0.2, 0.1, 0.3)) == "above"
+    assert verdict(row(0.52, 0.4, 0.6), at=0.5) == "not resolved"
     assert verdict(row(0.4, 0.3, 0.45), at=0.5) == "below" and verdict(row(1, None, None)) == "no interval"
     assert table(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |"
+
+
+def test_words_of_verdicts_say_what_the_intervals_say():
+    from cacr.explore.analysis.report import _flatter, _nearest
+    from cacr.explore.analysis.report_scores import _auc
+
+    row = lambda low, high: {"value": (low + high) / 2, "low": low, "high": high}
+    near = {"soft_less_flat_*": row(-0.2, -0.1), "hard_less_flat_*": row(0.1, 0.2)}
+    assert _nearest(near) == "soft: nearer than uniform; hard: farther than uniform"
+    assert _flatter({"soft_flat_*": row(1, 2), "hard_flat_*": row(3, 4)}) == "the soft one"
+    assert _flatter({"soft_flat_*": row(3, 4), "hard_flat_*": row(1, 2)}) == "the hard one"
+    assert _flatter({"soft_flat_*": row(1, 3), "hard_flat_*": row(2, 4)}) == "not resolved"
+    assert _auc(row(0.4, 0.6)) == "group: not resolved" and _auc(row(0.6, 0.7)) == "group: resolved (above)"
 
 
 def test_verdicts_are_those_of_the_numbers(subject_of):
