@@ -160,6 +160,8 @@ def test_photographs_are_learned_by_heart(tmp_path, reference_data):
         "photos",
         "--example",
         "COCO_val2014_000000399879.jpg",
+        "--n",
+        "2",
         "--out",
         "page.html",
         "--figures",
@@ -168,7 +170,7 @@ def test_photographs_are_learned_by_heart(tmp_path, reference_data):
     )
     assert (tmp_path / "page.html").stat().st_size < 5e6
     drawn = sorted((tmp_path / "figures").iterdir())
-    assert len(drawn) == 15  # five captions: words, boxes and relations of each
+    assert len(drawn) == 6  # two captions: words, boxes and relations of each
     for name in drawn:
         with Image.open(name) as picture:
             assert min(picture.size) > 300
