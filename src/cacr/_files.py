@@ -29,6 +29,21 @@ def write_bytes_whole(path: Path, content: bytes) -> None:
     written.replace(path)
 
 
+def write_bytes_new(path: Path, content: bytes) -> None:
+    """Write a file beside its place and give it its name, unless that is taken; its folder is made if need be.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = beside(path)
+    try:
+        written.write_bytes(content)
+        publish(written, path)
+    finally:
+        written.unlink(missing_ok=True)
+
+
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     """Fill a folder beside its place and rename it: it is either whole or not there."""
     remove_leftovers(folder.parent, folder.name)

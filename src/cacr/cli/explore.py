@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from cacr.attention import Attended
 from cacr.cli.asked import SCENES, Asked, asked
 from cacr.cli.show import bar, tell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Several = Parameter(consume_multiple=True)
 
@@ -48,7 +51,8 @@ def explore(
     cacr explore MODEL --pairs photo.jpg --caption "a mug in some grass" --figures figures --form pdf
 
     Args:
-        model: A model folder, a name on the hub, or scenes-start: any model that `cacr models` lists.
+        model: A model folder, a name on the hub, or scenes-start: any that `cacr eval` scores with
+            attention between text and image; others are refused with the reason.
         pairs: A benchmark, captioned pictures (docs/data.md), or a picture's file.
         compare: A second model, seen on the same pairs: the one before fine-tuning, for instance.
         out: The page, a new .html file; runs/explore-001.html or the next free number, if not given.
@@ -75,6 +79,7 @@ def explore(
     from cacr.benchmarks import Options
     from cacr.cli.evaluate import open_detector_on
     from cacr.demo.start import open_scorer
+    from cacr.explore import save_figures
     from cacr.explore.page import Item, write_page
     from cacr.scorers.looking import look
 
@@ -114,13 +119,13 @@ def explore(
             if figures is not None:
                 drawn.append((one, views))
             progress.advance(task)
-    if figures is not None:
-        made = _draw(drawn, figures, form or ["png"], words)
-        tell(f"Wrote {len(made)} figures to {figures}")
+    made = _figures(drawn, words)  # a word that is not there is said before anything is written
     written = write_page(items, out, title or f"{' and '.join(names)} on {pairs}", budget_mb)
     tell(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
     if written.left_out:
         tell(written.left_out)
+    if figures is not None:
+        tell(f"Wrote {len(save_figures(made, figures, form or ['png']))} figures to {figures}")
     return 0
 
 
@@ -163,26 +168,18 @@ def _shown(views: dict[str, list[list[Attended]]], column: int) -> Any:
     return next(iter(views.values()))[0][column].image
 
 
-def _draw(
-    drawn: Sequence[tuple[Asked, dict[str, list[list[Attended]]]]],
-    folder: Path,
-    forms: Sequence[str],
-    words: Sequence[str] | None,
-) -> list[Path]:
-    """Figures of every true pair."""
-    from cacr.explore import regions_figure, relations_figure, save_figures, token_figure
+def _figures(
+    drawn: Sequence[tuple[Asked, dict[str, list[list[Attended]]]]], words: Sequence[str] | None
+) -> dict[str, Figure]:
+    """Figures of every true pair, by name."""
+    from cacr.explore import pair_figures
 
-    made: list[Path] = []
+    found: dict[str, Figure] = {}
     for index, (one, views) in enumerate(drawn):
         for name, grid in views.items():
             for column in range(len(one.pictures)):
                 view = grid[min(column, len(grid) - 1)][column]
                 which = re.sub(r"\W+", "-", f"{index:02d}-{one.name}-{name}").strip("-")
                 named = f"{which}-{column}" if len(one.pictures) > 1 else which
-                found = {
-                    f"{named}-tokens": token_figure(view, words),
-                    f"{named}-regions": regions_figure(view),
-                    f"{named}-relations": relations_figure(view),
-                }
-                made += save_figures(found, folder, forms)
-    return made
+                found |= {f"{named}-{kind}": figure for kind, figure in pair_figures(view, words).items()}
+    return found

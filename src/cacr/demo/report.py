@@ -14,10 +14,10 @@ from typing import Any
 
 from cacr._files import write_text_whole
 from cacr.data.scenes import SEEDS, SceneCaptions
-from cacr.demo.figures import draw_pair
 from cacr.demo.run import ARMS, START, DemoConfig
 from cacr.demo.start import open_scorer
-from cacr.explore import curves_plot, save_figure, scores_plot
+from cacr.explore import curves_plot, pair_figures, save_figure, save_figures, scores_plot
+from cacr.scorers.looking import look
 from cacr.study.measures import Column, columns_of, difference_json, difference_text, scores_markdown
 from cacr.study.workers import Job
 
@@ -112,7 +112,8 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
         if job.arm != START and job.seed == 0
     }
     for name, scorer in scorers.items():
-        draw_pair(scorer, scenes.captions[index], scenes.picture(index), folder / f"attention-{name}")
+        seen = look(scorer, scenes.captions[index], scenes.picture(index), "last", "mean")
+        save_figures(pair_figures(seen), folder / f"attention-{name}", overwrite=True)
 
 
 def _curves(jobs: Sequence[Job]) -> dict[str, dict[str, tuple[list[float], list[float]]]]:

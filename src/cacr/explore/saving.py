@@ -16,7 +16,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from cacr._files import beside, publish, write_bytes_whole
+from cacr._files import write_bytes_new, write_bytes_whole
 from cacr._messages import unknown
 from cacr.explore.fonts import every_script
 
@@ -57,12 +57,7 @@ def save_figure(figure: Figure, path: str | PathLike[str], overwrite: bool = Fal
     with rc_context(RULES), every_script(figure):
         figure.savefig(written, format=form, dpi=DPI, metadata=FORMATS[form])
     path.parent.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        write_bytes_whole(path, written.getvalue())
-    else:
-        whole = beside(path)
-        whole.write_bytes(written.getvalue())
-        publish(whole, path)
+    (write_bytes_whole if overwrite else write_bytes_new)(path, written.getvalue())
     return path
 
 

@@ -34,11 +34,11 @@ TINY = """
 seeds = [0, 1]
 steps = 5
 album = 2
-examples = 60
+examples = 40
 gallery = 4
 [starts.asked]
 mask_relations = true
-scenes = 150
+scenes = 60
 steps = 3
 groups = 4
 masked = 8

@@ -32,16 +32,19 @@ class Pictures:
         self.longest, self.quality = longest, quality
         self.sources: list[str] = []
         self._known: dict[str, int] = {}
+        self._seen: dict[int, tuple[Image.Image, int]] = {}  # kept, so that no other picture gets its id
 
     def number(self, image: Image.Image | None) -> int | None:
         """The number of a picture; None for none."""
         if image is None:
             return None
-        source = data_uri(image, self.longest, self.quality)
-        if source not in self._known:
-            self._known[source] = len(self.sources)
-            self.sources.append(source)
-        return self._known[source]
+        if id(image) not in self._seen:
+            source = data_uri(image, self.longest, self.quality)
+            if source not in self._known:
+                self._known[source] = len(self.sources)
+                self.sources.append(source)
+            self._seen[id(image)] = image, self._known[source]
+        return self._seen[id(image)][1]
 
     @property
     def bytes(self) -> int:

@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cacr._files import beside, publish, write_bytes_whole
+from cacr._files import write_bytes_new, write_bytes_whole
 from cacr.attention.attended import Attended
 from cacr.explore.page.arrays import MOST_REGIONS, fields, shows_vision
 from cacr.explore.page.fitting import Counts, Parts, Plan, plans
@@ -93,25 +93,13 @@ def write_page(
         if blocks is None:
             continue
         page = _page(title, described, pictures, _models(items, counts, plan), left_out, blocks)
-        _write(out, page, overwrite)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        (write_bytes_whole if overwrite else write_bytes_new)(out, page)
         return Written(out, len(page), plan.layers, plan.apart, left_out)
     raise ValueError(
         f"{len(items)} items do not fit into {budget_mb:g} MB even with the last layer alone (pictures and text: "
         f"{len(shell) / MB:.2f} MB); give fewer items, or a larger budget: --budget-mb, or budget_mb in Python"
     )
-
-
-def _write(out: Path, page: bytes, overwrite: bool) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        write_bytes_whole(out, page)
-        return
-    written = beside(out)
-    try:
-        written.write_bytes(page)
-        publish(written, out)
-    finally:
-        written.unlink(missing_ok=True)
 
 
 def _item(item: Item, pictures: Pictures) -> dict[str, Any]:
