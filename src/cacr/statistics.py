@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95
@@ -193,18 +192,6 @@ def _agresti_min(difference: NDArray[np.float64], level: float) -> Estimate:
     reach = float(stats.norm.ppf((1 + level) / 2)) * error
     low, high = max(-1.0, middle - reach), min(1.0, middle + reach)
     return Estimate(float(difference.mean()), float(low), float(high), n, method="paired, Agresti-Min")
-
-
-def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """Exact two-sided McNemar test of two models on the same examples: the chance of such a difference under none.
-
-    Example:
-        >>> mcnemar_p([1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0])
-        0.03125
-    """
-    a, b = np.asarray(ours, dtype=bool).ravel(), np.asarray(theirs, dtype=bool).ravel()
-    cells = [[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]]
-    return float(mcnemar(cells, exact=True).pvalue)
 
 
 def _check_level(level: float) -> None:

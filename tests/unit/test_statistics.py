@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cacr.statistics import crossed, mcnemar_p, paired_difference, proportion, spread
+from cacr.benchmarks.power import mcnemar_p
+from cacr.statistics import crossed, paired_difference, proportion, spread
 
 
 def test_a_proportion_has_wilsons_interval():
