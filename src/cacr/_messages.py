@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST = 60
+"""Names that a sentence lists."""
+
 
 def unknown(what: str, given: object, known: Iterable[str]) -> str:
     """A sentence that names what was given, the closest known name, and all known ones.
@@ -11,7 +14,8 @@ def unknown(what: str, given: object, known: Iterable[str]) -> str:
         >>> unknown("loss", "carc", ["cacr", "none"])
         "unknown loss 'carc'. Did you mean 'cacr'? Known: cacr, none."
     """
-    known = list(known)
+    known = [str(name) for name in known]
     close = get_close_matches(str(given), known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown {what} {given!r}.{hint} Known: {', '.join(known)}."
+    listed = ", ".join(known) if len(known) <= MOST else f"{', '.join(known[:MOST])}, … ({len(known)} in all)"
+    return f"unknown {what} {given!r}.{hint} Known: {listed}."

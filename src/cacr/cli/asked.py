@@ -64,16 +64,16 @@ def asked(
 def _all(source: str, options: Options, caption: str | None) -> Iterator[Asked]:
     if source in BENCHMARKS and not Path(source).exists():
         return _of_benchmark(source, options)
-    if strange := [name for name in options.given() if name not in OF_CAPTIONS]:
-        raise ValueError(f"--{strange[0]} means nothing for {source}, which is no benchmark; leave it out")
     path = Path(source)
-    if path.is_file() and (read := _picture(path, options, caption)) is not None:
-        return iter([read])
     if not path.exists():
         raise FileNotFoundError(
-            f"{source} is no benchmark and no file; expected {SCENES} or another name of `cacr benchmarks`, captioned "
-            "pictures (docs/data.md), or a picture with --caption"
+            unknown("benchmark", source, BENCHMARKS)
+            + " There is no file of that name either: captioned pictures (docs/data.md), or a picture with --caption"
         )
+    if strange := [name for name in options.given() if name not in OF_CAPTIONS]:
+        raise ValueError(f"--{strange[0]} means nothing for {source}, which is no benchmark; leave it out")
+    if path.is_file() and (read := _picture(path, options, caption)) is not None:
+        return iter([read])
     images = options.images or None
     return _of_captions(
         open_captions(path, options.split, options.features, images, options.missing), options.detect

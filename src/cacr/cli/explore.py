@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cacr._messages import unknown
 from cacr.attention import Attended
 from cacr.cli.asked import SCENES, Asked, asked
 from cacr.cli.show import bar, tell
@@ -70,7 +71,7 @@ def explore(
         layers: Only these, from 0 or from -1; all if not given.
         heads: Keep heads apart where the page has room, or their mean alone; the mean for models of patches, whose
             heads may not fit into memory, if not given.
-        words: In figures of tokens only these, in this order.
+        words: In figures of tokens only these, in this order, where a caption has them.
         device: cpu, cuda; a GPU if there is one and none is named.
         title: Of the page.
         budget_mb: Megabytes of the page, at most. Where it is too little for all heads or layers, fewer are kept, and
@@ -84,6 +85,9 @@ def explore(
     from cacr.scorers.looking import look
 
     out = _page(out)
+    for option, value in (("form", form), ("words", words)):
+        if value and figures is None:
+            raise ValueError(f"--{option} is of figures; name their folder as well: --figures FOLDER")
     if figures is not None and figures.exists() and any(figures.iterdir()):
         raise FileExistsError(f"{figures} exists and is not overwritten; give a new folder")
     given = Options(
@@ -171,15 +175,29 @@ def _shown(views: dict[str, list[list[Attended]]], column: int) -> Any:
 def _figures(
     drawn: Sequence[tuple[Asked, dict[str, list[list[Attended]]]]], words: Sequence[str] | None
 ) -> dict[str, Figure]:
-    """Figures of every true pair, by name."""
-    from cacr.explore import pair_figures
+    """Figures of every true pair, by name; of the chosen words those that its caption has.
 
-    found: dict[str, Figure] = {}
+    Raises:
+        ValueError: A word that no caption has.
+    """
+    from cacr.explore import pair_figures
+    from cacr.explore.words import word_attention
+
+    true = {}
     for index, (one, views) in enumerate(drawn):
         for name, grid in views.items():
             for column in range(len(one.pictures)):
-                view = grid[min(column, len(grid) - 1)][column]
                 which = re.sub(r"\W+", "-", f"{index:02d}-{one.name}-{name}").strip("-")
                 named = f"{which}-{column}" if len(one.pictures) > 1 else which
-                found |= {f"{named}-{kind}": figure for kind, figure in pair_figures(view, words).items()}
+                true[named] = grid[min(column, len(grid) - 1)][column]
+    has = {named: word_attention(view).words for named, view in true.items()}
+    known = dict.fromkeys(word for some in has.values() for word in some)
+    if strange := [word for word in words or () if word not in known]:
+        raise ValueError(unknown("word", strange[0], known))
+    found: dict[str, Figure] = {}
+    for named, view in true.items():
+        own = [word for word in words or () if word in has[named]]
+        for kind, figure in pair_figures(view, own or None).items():
+            if own or not words or kind != "tokens":
+                found[f"{named}-{kind}"] = figure
     return found

@@ -42,12 +42,16 @@ def study(
             done = run_study(file, out, resume, workers, following(progress, jobs))
         except WorkerKilled as error:
             killed, done = error, error.done
+        progress.update(progress.task_ids[0], completed=len(done))
     if killed and not has_whole_seed(read, done):
         raise killed
     command = f"cacr study{'' if plan == PACKAGED else f' {plan}'} --out {out}"
     stopped = len(done) < len(jobs)
     if stopped:
         tell(f"Stopped after {len(done)} of {len(jobs)} jobs. Go on:  {command} --resume")
+        if not has_whole_seed(read, done):
+            tell("No seed is whole in all arms yet, so there is no report.")
+            return 130
     found = write_report(read, done, out, command)
     for family, rows in found["contrasts"].items():
         if rows:

@@ -216,6 +216,9 @@ def _read(tables: Mapping[str, Any]) -> dict[str, Any]:
             )
     study = dict(tables.get("study", {}))
     kinds = {f.name: str(f.type) for f in fields(StudyPlan) if f.name not in ("arms", "contrasts", "starts")}
+    for name in study:
+        if name not in kinds:
+            raise ValueError(f"[study]: {unknown('option', name, kinds)}")
     for name in ("seeds", "steps", "album"):
         if name not in study:
             raise ValueError(f"[study] gives no {name}")
@@ -223,8 +226,6 @@ def _read(tables: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
         raise ValueError(f"[study]: seeds is {seeds!r}; expected a list of whole numbers, such as [0, 1, 2]")
     for name, value in study.items():
-        if name not in kinds:
-            raise ValueError(f"[study]: {unknown('option', name, kinds)}")
         if name != "seeds":
             converted(value, kinds[name], f"[study]: {name}")
     study["seeds"] = tuple(seeds)

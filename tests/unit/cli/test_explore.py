@@ -182,7 +182,7 @@ def test_models_are_called_by_the_part_of_their_paths_that_differs():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pairs", "nowhere"], "nowhere is no benchmark and no file"),
+        (["--pairs", "winogrund", "--data", "x"], "Did you mean 'winoground'"),
         (["--pairs", "{photos}/dog.png"], "is a picture without captions"),
         (["--pairs", "{photos}", "--example", "dgo.png"], "Did you mean 'dog.png'"),
         (["--pairs", "{photos}", "--n", "0"], "n is 0; expected 1 or more"),
@@ -212,3 +212,17 @@ def test_a_model_without_attention_between_words_and_picture_is_refused_with_the
     page = str(tmp_path / "page.html")
     assert main(["explore", "constant", "--pairs", str(photos), "--out", page]) == 1
     assert "constant looks at no picture" in said(capsys)
+
+
+def test_chosen_words_are_drawn_where_a_caption_has_them(vilt, photos, tmp_path):
+    figures = tmp_path / "figures"
+    arguments = ["--pairs", str(photos), "--n", "2", "--figures", str(figures), "--words", "dog"]
+    assert main(["explore", vilt, *arguments, "--out", str(tmp_path / "page.html")]) == 0
+    kinds = sorted(path.stem.rsplit("-", 1)[1] for path in figures.iterdir())
+    assert kinds == ["regions", "regions", "relations", "relations", "tokens"]
+
+
+def test_options_of_figures_without_figures_are_refused(vilt, photos, tmp_path, capsys):
+    page = str(tmp_path / "page.html")
+    assert main(["explore", vilt, "--pairs", str(photos), "--form", "svg", "--out", page]) == 1
+    assert "--form is of figures" in said(capsys)
