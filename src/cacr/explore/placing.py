@@ -17,8 +17,10 @@ Rect = tuple[float, float, float, float]
 POINT = 1 / 72
 GAP = 1.0 * POINT
 """Between two labels."""
-RIM = 2.5 * POINT
-"""Between a label and the box that it stands beside."""
+RIM = 1.0 * POINT
+"""Between a label and the box that it stands beside: it touches the line of the box and does not cover it."""
+MOSTLY = 0.8
+"""Of a box, the part that lies in a larger one that is said to hold it."""
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
@@ -75,31 +77,82 @@ def listed(names: Sequence[str], fits: Callable[[str], bool]) -> str:
 
 
 def place(
-    size: tuple[float, float], box: Rect, inside: Rect, taken: Sequence[Rect], spare: Sequence[Rect] = ()
+    size: tuple[float, float],
+    box: Rect,
+    inside: Rect,
+    taken: Sequence[Rect],
+    spare: Sequence[Rect] = (),
+    others: Sequence[Rect] = (),
 ) -> Rect | None:
     """Where a label goes: at its box if there is room, else in the nearest free place; None if there is none.
+
+    A label in or at a box reads as the name of that box. So it covers another box that has a label only where the
+    picture has no free place, and lies wholly in one only where nothing else is left. Boxes that hold its own
+    are under it anyway.
 
     Args:
         size: Width and height of the label.
         box: What it names.
         inside: What it must not leave.
         taken: Labels that are there already.
-        spare: Small boxes that it had better not cover.
+        spare: Boxes that it had better not cover.
+        others: Other boxes that have labels.
     """
     if size[0] > inside[2] - inside[0] or size[1] > inside[3] - inside[1]:
         return None
-    near, all_over = list(_near(size, box, inside)), _all_over(size, box, inside)
-    for spots, avoided in (
-        (near, [*taken, *spare]),
-        (near, taken),
-        (all_over, [*taken, *spare]),
-        (all_over, taken),
+    holders = [other for other in others if holds(other, box)]
+    foreign = [other for other in others if not holds(other, box)]
+
+    def clear(spot: Rect) -> bool:
+        covered = any(overlap(spot, other) for other in [*spare, *foreign])
+        return not covered and all(is_within(spot, holder) for holder in holders)
+
+    def free(spot: Rect) -> bool:
+        return not any(overlap(spot, other) for other in foreign)
+
+    def partly_free(spot: Rect) -> bool:
+        return not any(is_within(spot, other) for other in foreign)
+
+    near = [_at(spot, size) for spot in _near(size, box, inside)]
+    all_over = [_at(spot, size) for spot in _all_over(size, box, inside)]
+    near, all_over = (
+        [spot for spot in spots if not any(overlap(spot, other) for other in taken)]
+        for spots in (near, all_over)
+    )
+    for spots, good in (
+        (near, clear),
+        (near, free),
+        (all_over, clear),
+        (all_over, free),
+        (near, partly_free),
+        (all_over, partly_free),
     ):
-        for left, bottom in spots:
-            spot = (left, bottom, left + size[0], bottom + size[1])
-            if not any(overlap(spot, other) for other in avoided):
+        for spot in spots:
+            if good(spot):
                 return spot
-    return None
+    return next(iter([*near, *all_over]), None)
+
+
+def holds(outer: Rect, inner: Rect) -> bool:
+    """Whether a box lies in another that is as large or larger, but for a small part."""
+    shared = [max(min(outer[i + 2], inner[i + 2]) - max(outer[i], inner[i]), 0.0) for i in (0, 1)]
+    return area(outer) >= area(inner) and shared[0] * shared[1] >= MOSTLY * area(inner)
+
+
+def is_within(spot: Rect, box: Rect) -> bool:
+    """Whether no part of a label is outside a box."""
+    return box[0] <= spot[0] and box[1] <= spot[1] and spot[2] <= box[2] and spot[3] <= box[3]
+
+
+def touches(spot: Rect, box: Rect) -> bool:
+    """Whether a label is in or at a box, so that no line has to tie them."""
+    near = RIM + 1e-6
+    return all(spot[i] <= box[i + 2] + near and box[i] <= spot[i + 2] + near for i in (0, 1))
+
+
+def area(box: Rect) -> float:
+    """In square inches."""
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def overlap(one: Rect, other: Rect) -> bool:
@@ -117,26 +170,33 @@ def is_small(box: Rect) -> bool:
     return box[2] - box[0] < 0.4 or box[3] - box[1] < 0.22
 
 
+def _at(corner: tuple[float, float], size: tuple[float, float]) -> Rect:
+    return corner[0], corner[1], corner[0] + size[0], corner[1] + size[1]
+
+
 def _near(size: tuple[float, float], box: Rect, inside: Rect) -> Iterator[tuple[float, float]]:
-    """Within the corners of a box unless it is small, then above, below and beside it."""
+    """Within a box at its edges unless it is small, then above, below and beside it; corners before middles."""
     width, height = size
     left, bottom, right, top = box
+    across = [left + part * (right - left - width) for part in (0, 1, 0.5)]
+    up = [bottom + part * (top - bottom - height) for part in (1, 0, 0.5)]
 
     def kept(x: float, y: float) -> tuple[float, float]:
         return min(max(x, inside[0]), inside[2] - width), min(max(y, inside[1]), inside[3] - height)
 
-    within = (
-        [] if is_small(box) else [kept(x, y) for y in (top - height, bottom) for x in (left, right - width)]
-    )
-    if width <= right - left:
+    within = [kept(x, y) for y in up[:2] for x in across] + [kept(x, up[2]) for x in across[:2]]
+    fits = width <= right - left and height <= top - bottom
+    if fits and not is_small(box):
         yield from within
-    outside = [(x, y) for y in (top + RIM, bottom - height - RIM) for x in (left, right - width)]
-    outside += [(x, y) for x in (right + RIM, left - width - RIM) for y in (top - height, bottom)]
+    outside = [(x, y) for y in (top + RIM, bottom - height - RIM) for x in across]
+    outside += [(x, y) for x in (right + RIM, left - width - RIM) for y in up]
     for x, y in outside:
         x, y = kept(x, y)
-        if not overlap((x, y, x + width, y + height), box):
+        apart = x >= right or x + width <= left or y >= top or y + height <= bottom
+        if apart:  # after it was kept in the picture
             yield x, y
-    yield from within
+    if fits or not is_small(box):
+        yield from within
 
 
 def _all_over(size: tuple[float, float], box: Rect, inside: Rect) -> list[tuple[float, float]]:

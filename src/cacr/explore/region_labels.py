@@ -11,7 +11,18 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from cacr.attention import Attended
-from cacr.explore.placing import Rect, fitted, is_small, listed, place, text_width
+from cacr.explore.placing import (
+    Rect,
+    area,
+    fitted,
+    holds,
+    is_small,
+    listed,
+    overlap,
+    place,
+    text_width,
+    touches,
+)
 from cacr.explore.sheets import (
     BLUE,
     LEAST,
@@ -112,18 +123,45 @@ def _boxes_of(attended: Attended, labels: Mapping[int, Sequence[str]]) -> dict[i
 def _spots(
     boxes: Mapping[int, Sequence[float]], labels: Mapping[int, Sequence[str]], where: Rect, cell: Rect
 ) -> dict[int, tuple[str, Rect]]:
-    """Region -> its label and where that goes; small boxes have the first choice."""
-    at = {region: on_sheet(boxes[region], where) for region in labels}
-    spare = [box for box in at.values() if is_small(box)]
-    found: dict[int, tuple[str, Rect]] = {}
-    for region in sorted(labels, key=lambda one: _area(at[one])):
-        text = listed(labels[region], partial(_fits, room=WIDEST * (cell[2] - cell[0])))
-        text = fitted(text, SMALL, cell[2] - cell[0] - 0.1)
-        taken = [spot for _, spot in found.values()]
-        spot = place(label_size(text_width(text, SMALL)), at[region], cell, taken, spare)
+    """Region -> its label and where that goes.
+
+    Small boxes have the first choice, or large ones, whose labels have less room where small boxes lie in them:
+    whichever leaves fewer labels without a place, on other labelled boxes, and away from their own box.
+    """
+    at = {region: on_sheet(box, where) for region, box in boxes.items()}
+    texts = {}
+    for region, words in labels.items():
+        text = listed(words, partial(_fits, room=WIDEST * (cell[2] - cell[0])))
+        texts[region] = fitted(text, SMALL, cell[2] - cell[0] - 0.1)
+    small_first = sorted(labels, key=lambda region: area(at[region]))
+    tried = [_in_order(order, texts, at, cell) for order in (small_first, small_first[::-1])]
+    spots = min(tried, key=lambda some: _faults(some, at))
+    return {region: (texts[region], spot) for region, spot in spots.items()}
+
+
+def _in_order(
+    order: Sequence[int], texts: Mapping[int, str], at: Mapping[int, Rect], cell: Rect
+) -> dict[int, Rect]:
+    """Region -> where its label goes; those earlier in the order choose first."""
+    found: dict[int, Rect] = {}
+    for region in order:
+        others = [at[other] for other in order if other != region]
+        spare = [box for other, box in at.items() if other not in texts and not holds(box, at[region])]
+        spare += [at[region]] if is_small(at[region]) else []
+        size = label_size(text_width(texts[region], SMALL))
+        spot = place(size, at[region], cell, list(found.values()), spare, others)
         if spot is not None:
-            found[region] = text, spot
+            found[region] = spot
     return found
+
+
+def _faults(spots: Mapping[int, Rect], at: Mapping[int, Rect]) -> tuple[int, int, int]:
+    """Labels that have a place (below 0), that cover other labelled boxes, and that do not touch their own."""
+    covering = sum(
+        any(overlap(spot, at[other]) and not holds(at[other], at[region]) for other in spots)
+        for region, spot in spots.items()
+    )
+    return -len(spots), covering, sum(not touches(spot, at[region]) for region, spot in spots.items())
 
 
 def _on_picture(
@@ -142,14 +180,12 @@ def _on_picture(
             sheet.label(panel, spot, on_sheet(box, where), text, BLUE)
         else:
             draw_box(panel, box, "0.65", 0.4, zorder=3, rim=0)
+    for line in panel.lines:
+        line.set_clip_on(False)  # from a label to its box, perhaps along the picture's edge
 
 
 def _fits(text: str, room: float) -> bool:
     return text_width(text, SMALL) <= room
-
-
-def _area(box: Rect) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _beside_bars(
