@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cacr.cli.named import named_models
 from cacr.cli.show import bar, tell
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def analyze(
     cacr analyze none:0=A/model none:1=B/model cacr:0=C/model cacr:1=D/model --out analysis
 
     Args:
-        models: Models that `cacr models` lists: a folder, a name on the hub, scenes-start; or NAME=MODEL. Several named
-            ARM:SEED are one arm. Differences are from the first.
+        models: Any model that `cacr eval` scores with attention between text and image; others are refused with the
+            reason. A folder, a name on the hub, scenes-start; or NAME=MODEL. Several named ARM:SEED are one arm.
+            Differences are from the first.
         out: A new folder for analysis.md, analysis.json, records.jsonl and figures.
         pairs: scenes; a folder of Flickr30k Entities; or a benchmark of two captions and two pictures (winoground, …),
             which says nothing of the truth of words and regions.
@@ -77,58 +78,51 @@ def analyze(
     from cacr.cli.evaluate import open_detector_on
     from cacr.demo.start import open_scorer
     from cacr.explore.analysis import check_new, summarize, write_analysis
+    from cacr.explore.analysis.summary import check_pairing
     from cacr.scorers.looking import can_look
+    from cacr.training.folder import environment
 
     check_new(out)
     named = named_models(models)
+    check_pairing(list(named))
     finds = open_detector_on(detector, device)
-    given = data_of(pairs, Options(data, features, tuple(images or ()), finds, missing, split, n, seed))
+    options = Options(data, features, tuple(images or ()), finds, missing, split, n, seed)
+    given = data_of(pairs, options)
     asked = {name: value for name, value in (("device", device), ("score", score)) if value is not None}
     subjects, notes = [], list(given.notes)
     with bar() as progress:
-        for name, model in named.items():
+        task = progress.add_task("models", total=len(named), note="")
+        for name, model in named.items():  # all, before any is measured: what is refused costs no work
+            progress.update(task, note=name)
             scorer = open_scorer(model, **asked)
             if why := can_look(scorer):
-                raise ValueError(why)
+                raise ValueError(f"{name}: {why}")
+            progress.advance(task)
+        progress.update(task, note="")
+        for name, model in named.items():
+            if len(named) > 1:  # one at a time is in memory
+                scorer = open_scorer(model, **asked)
             total = len(given.pairs) + len(given.examples)
             task = progress.add_task(name, total=total, note="")
             step = lambda done, task=task: progress.advance(task, done)
             subjects.append(subject(name, scorer, given, layers, heads, step, notes))
         task = progress.add_task("numbers", total=None, note="")
         found = summarize(subjects, lambda said: progress.update(task, note=said))
-        told = {"pairs": pairs, "n": n, "measured": len(given.pairs), "examples": len(given.examples)}
-        found = {"data": given.said, "asked": told | {"models": named}, "notes": notes, **found}
+        told = {
+            "pairs": pairs,
+            "measured": len(given.pairs),
+            "examples": len(given.examples),
+            "models": named,
+        }
+        told |= options.to_json() | {"layers": layers or "all", "heads": heads} | asked
+        found = {"data": given.said, "asked": told, "environment": environment(), "notes": notes, **found}
         progress.update(task, note="writing")
-        write_analysis(out, found, subjects)
+        lost = write_analysis(out, found, subjects)
         progress.update(task, total=1, completed=1, note="")
-    for note in notes:
+    for note in [*notes, *lost]:
         tell(note)
     tell(f"Wrote {out / 'analysis.md'}, and the numbers, records and figures beside it")
-    return 0
-
-
-def named_models(models: Sequence[str]) -> dict[str, str]:
-    """Name -> model, of MODEL or NAME=MODEL. A model without a name is called like its run's folder.
-
-    Raises:
-        ValueError: No model, an empty name, or two models of one name.
-    """
-    if not models:
-        raise ValueError("no model is given; expected a model folder, a name on the hub or scenes-start")
-    found: dict[str, str] = {}
-    for one in models:
-        name, given, model = one.partition("=")
-        if not given or Path(one).exists() or re.search(r"[/\\]", name):
-            parts = [part for part in Path(one).parts if part not in ("model", "run", "/")]
-            name, model = (parts[-1] if parts else one).replace(":", "-"), one
-        if not name.strip() or not model:
-            raise ValueError(f"{one!r} names no model; expected NAME=MODEL, for instance before=scenes-start")
-        if name in found:
-            raise ValueError(
-                f"two models are called {name}; give them names: {name}-1={found[name]} {name}-2={model}"
-            )
-        found[name] = model
-    return found
+    return 1 if lost else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,17 +223,26 @@ def subject(
     from cacr.scorers.looking import look_many
 
     captions, pictures = [one.caption for one in given.pairs], [one.picture for one in given.pairs]
-    looked = look_many(scorer, captions, pictures, layers="all" if layers is None else layers, heads=heads)
-    measured, lost = [], dict[str, int]()
+    which = "all" if layers is None else layers
+    looked = look_many(scorer, captions, pictures, which, heads, match=False)  # examples are matched below
+    measured, lost, named, shown_words = [], dict[str, int](), 0, 0
     for attended, one, example in zip(looked, given.pairs, given.example_of, strict=True):
         truth, why = _truth(attended, one, scorer, given) if given.known else (None, "")
         if why:
             lost[why] = lost.get(why, 0) + 1
+        elif truth is not None and attended.spans is not None:
+            named += sum(one.names(*span) for span in attended.spans)
+            shown_words += int(truth.any(-1).sum())
         measured.append(measure(attended, truth, one.example, example, one.cluster))
         step(1)
     notes += [
         f"{name}: {count} of {len(measured)} pairs without accuracies: {why}." for why, count in lost.items()
     ]
+    if shown_words < named:
+        notes.append(
+            f"{name}: {shown_words} of {named} words of phrases have a true region (overlap of a half; of patches: "
+            "the centre in a true box); accuracies are of these."
+        )
     if not given.examples or given.picture is None:
         return Subject(name, measured)
     found = []
@@ -282,4 +285,4 @@ def _same_boxes(attended: Attended, one: Grounded) -> bool:
     return own is not None and own.shape == boxes.shape and bool((own - boxes).abs().max() < 1e-4)
 
 
-__all__ = ["Data", "analyze", "data_of", "named_models", "subject"]
+__all__ = ["Data", "analyze", "data_of", "subject"]

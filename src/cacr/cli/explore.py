@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from cacr._messages import unknown
 from cacr.attention import Attended
 from cacr.cli.asked import SCENES, Asked, asked
+from cacr.cli.named import named_models
 from cacr.cli.show import bar, tell
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def explore(
     cacr explore MODEL --pairs photo.jpg --caption "a mug in some grass" --figures figures --form pdf
 
     Args:
-        model: A model folder, a name on the hub, or scenes-start: any that `cacr eval` scores with
+        model: A model folder, a name on the hub, or scenes-start, or NAME=MODEL: any that `cacr eval` scores with
             attention between text and image; others are refused with the reason.
         pairs: A benchmark, captioned pictures (docs/data.md), or a picture's file.
         compare: A second model, seen on the same pairs: the one before fine-tuning, for instance.
@@ -93,14 +94,12 @@ def explore(
     given = Options(
         data, features, tuple(images or ()), open_detector_on(detector, device), split=split, seed=seed
     )
-    names = [model] if compare is None else [model, compare]
-    if len(set(names)) < len(names):
+    if compare == model:
         raise ValueError(f"{model} compared with itself; give another model with --compare")
+    named = named_models([model] if compare is None else [model, compare])
     if not budget_mb > 0:
         raise ValueError(f"--budget-mb is {budget_mb:g}; expected megabytes above 0, 5 for instance")
-    scorers = {
-        label: open_scorer(name, device=device) for label, name in zip(labels(names), names, strict=True)
-    }
+    scorers = {name: open_scorer(found, name=name, device=device) for name, found in named.items()}
     apart = {
         name: heads or ("each" if getattr(one, "looks_at", None) == "regions" else "mean")
         for name, one in scorers.items()
@@ -124,34 +123,13 @@ def explore(
                 drawn.append((one, views))
             progress.advance(task)
     made = _figures(drawn, words)  # a word that is not there is said before anything is written
-    written = write_page(items, out, title or f"{' and '.join(names)} on {pairs}", budget_mb)
+    written = write_page(items, out, title or f"{' and '.join(named)} on {Path(pairs).name}", budget_mb)
     tell(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
     if written.left_out:
         tell(written.left_out)
     if figures is not None:
         tell(f"Wrote {len(save_figures(made, figures, form or ['png']))} figures to {figures}")
     return 0
-
-
-def labels(names: Sequence[str]) -> list[str]:
-    """Short names of models, for where there is little room: of paths the part that differs, two folders at most.
-
-    Example:
-        >>> labels(["runs/cacr/model", "runs/iais/model"]), labels(["study/arms/cacr/run/model", "scenes-start"])
-        (['cacr', 'iais'], ['run/model', 'scenes-start'])
-    """
-    paths = [Path(name) for name in names]
-    parts = [
-        list(path.parts[path.is_absolute() :]) if path.exists() or len(path.parts) > 2 else [name]
-        for path, name in zip(paths, names, strict=True)
-    ]
-    if len(parts) > 1:
-        for end in (0, -1):
-            while all(len(one) > 1 for one in parts) and len({one[end] for one in parts}) == 1:
-                for one in parts:
-                    del one[end]
-    short = ["/".join(one[-2:]) for one in parts]
-    return short if len(set(short)) == len(short) else list(names)
 
 
 def _page(out: Path | None) -> Path:

@@ -20,5 +20,5 @@ def open_scorer(model: str, **options: Any) -> Scorer:
     """
     if model == START:
         with scenes_start() as folder:
-            return open_any(str(folder), name=START, **options)
+            return open_any(str(folder), **{"name": START, **options})
     return open_any(model, **options)

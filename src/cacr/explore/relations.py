@@ -9,7 +9,8 @@ the words (the losses that a model was trained with may put a softmax in its pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,7 +27,8 @@ Maps = tuple[Tensor, Tensor, Tensor, Tensor]
 class Relations:
     """Relation maps of one pair in one direction: of one head or the mean over heads, or of several along a first axis.
 
-    Rows sum to 1. Divergences are symmetric KL in nats, one per row: KL(p‖q) + KL(q‖p), as in equation 4 of the paper.
+    Rows sum to 1. Divergences are symmetric KL in nats, one per row: KL(p‖q) + KL(q‖p), as in equation 4 of the paper;
+    they are worked out once, when they are first asked for.
     """
 
     own: Tensor
@@ -39,23 +41,27 @@ class Relations:
     """[own]: the argmax of each row of the cross attention, an index into the other modality."""
     support: Tensor
     """[own, own]: True where a word may see a word; causal models have a triangle."""
+    projected: Tensor
+    """[own, own]: what ``soft`` is made of: S_LV S_VV S_LVᵀ, not normalized."""
+    looked_up: Tensor
+    """[own, own]: what ``hard`` is made of: S_VV[i*, j*], not normalized."""
 
-    @property
+    @cached_property
     def soft_divergence(self) -> Tensor:
         """[own]: own against soft."""
         return divergence(self.own, self.soft, self.support)
 
-    @property
+    @cached_property
     def hard_divergence(self) -> Tensor:
         """[own]: own against hard."""
         return divergence(self.own, self.hard, self.support)
 
-    @property
+    @cached_property
     def uniform(self) -> Tensor:
         """[own, own]: attention that is shared out evenly."""
         return self.support / self.support.sum(-1, keepdim=True)
 
-    @property
+    @cached_property
     def flatness(self) -> dict[str, Tensor]:
         """How far each map is from uniform: "own", "soft", "hard" -> [own]."""
         flat = self.uniform
@@ -93,7 +99,7 @@ def relations(blocks: AttentionBlocks, direction: str = "language") -> Relations
             f"blocks of shape {tuple(blocks.ll.shape)}; expected [1, query, key]: one pair, one head or their mean"
         )
     found = related(*maps)
-    return Relations(found.own[0], found.soft[0], found.hard[0], found.best[0], found.support[0])
+    return Relations(**{one.name: getattr(found, one.name)[0] for one in fields(found)})
 
 
 def sides(blocks: AttentionBlocks, direction: str) -> Maps:
@@ -128,12 +134,15 @@ def sides(blocks: AttentionBlocks, direction: str) -> Maps:
 
 def related(own: Tensor, other: Tensor, cross: Tensor, support: Tensor) -> Relations:
     """The relation maps of several heads at once, along the first axis of all that is given; see `sides`."""
+    projected, found = project(other, cross), looked_up(other, cross)
     return Relations(
         own=by_rows(own, support),
-        soft=by_rows(project(other, cross), support),
-        hard=by_rows(looked_up(other, cross), support),
+        soft=by_rows(projected, support),
+        hard=by_rows(found, support),
         best=cross.argmax(-1),
         support=support,
+        projected=projected,
+        looked_up=found,
     )
 
 

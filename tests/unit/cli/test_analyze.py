@@ -9,7 +9,8 @@ from tests.unit.scorers.looking.cases import SCORERS
 
 from cacr.benchmarks import Options
 from cacr.cli import main
-from cacr.cli.analyze import data_of, named_models, subject
+from cacr.cli.analyze import data_of, subject
+from cacr.cli.named import named_models
 from cacr.data.scenes import winoground_like
 from cacr.regions import write_features
 
@@ -196,6 +197,38 @@ def test_what_cannot_be_done_is_said_before_the_work(capsys, drawn, tmp_path):
     assert "region features" in refused("scenes-start", *entities)
     assert "needs its files" in refused("scenes-start", "--pairs", "winoground")
     assert not (tmp_path / "no").exists()
+
+
+def test_a_model_that_is_refused_costs_no_measuring_of_those_before_it(capsys, monkeypatch, tmp_path):
+    from cacr.cli import analyze
+
+    measured = []
+    monkeypatch.setattr(analyze, "subject", lambda name, *rest: measured.append(name))
+    told = said(capsys, "a=scenes-start", "b=constant", "--n", 1, "--out", tmp_path / "no", expect=1)
+    assert "b: constant looks at no picture" in told and measured == []
+    strangers = ("a:0=scenes-start", "a:1=scenes-start", "b:5=scenes-start")
+    told = said(capsys, *strangers, "--n", 1, "--out", tmp_path / "no", expect=1)
+    assert "shares no seed" in told and measured == []
+
+
+def test_a_pair_is_matched_only_in_the_square_of_its_example():
+    from cacr.demo.start import open_scorer
+
+    scorer, given, matched = open_scorer("scenes-start"), data_of("scenes", Options(n=3)), []
+    whole = scorer.match
+
+    def match(captions, pictures):
+        matched.extend(captions)
+        return whole(captions, pictures)
+
+    scorer.match = match
+    found = subject("m", scorer, given, [0], "mean", lambda done: None, [])
+    assert len(matched) == 4 * 3 and found.match.shape == (3, 2, 2)
+
+
+def test_help_says_which_models_may_be_given(capsys):
+    told = " ".join(said(capsys, "--help").replace("│", " ").split())
+    assert "with attention between text and image" in told and "that `cacr models` lists" not in told
 
 
 def test_models_are_named_or_called_like_their_run(tmp_path):

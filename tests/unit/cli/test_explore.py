@@ -170,13 +170,15 @@ def test_the_budget_of_the_page_is_given_and_named_where_it_is_too_small(photos,
     assert (tmp_path / "page.html").stat().st_size < 150_000
 
 
-def test_models_are_called_by_the_part_of_their_paths_that_differs():
-    from cacr.cli.explore import labels
+def test_models_are_called_by_their_runs_or_as_one_likes():
+    from cacr.cli.named import named_models
 
-    assert labels(["/runs/a/cacr/model", "/runs/a/iais/model"]) == ["cacr", "iais"]
-    assert labels(["/far/away/run/model", "scenes-start"]) == ["run/model", "scenes-start"]
-    assert labels(["org/model", "org/other"]) == ["org/model", "org/other"]
-    assert labels(["runs/a/model", "runs/a/model/"]) == ["runs/a/model", "runs/a/model/"]
+    assert named_models(["/runs/a/cacr/run/model", "b=/runs/a/iais/model"]) == {
+        "cacr": "/runs/a/cacr/run/model",
+        "b": "/runs/a/iais/model",
+    }
+    with pytest.raises(ValueError, match="two models are called cacr"):
+        named_models(["x/cacr/model", "y/cacr/model"])
 
 
 @pytest.mark.parametrize(

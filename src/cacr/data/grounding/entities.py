@@ -73,7 +73,10 @@ def open_entities(
         )
     if n is not None and n < 1:
         raise ValueError(f"n is {n}; expected 1 picture or more")
-    numbers = sorted((file.stem for file in (folder / SENTENCES).glob("*.txt")), key=lambda s: (len(s), s))
+    stems = [
+        file.stem for file in (folder / SENTENCES).glob("*.txt")
+    ]  # beside them may lie README.txt or ._1.txt
+    numbers = sorted((s for s in stems if s.isascii() and s.isdecimal()), key=lambda s: (len(s), s))
     if not numbers:
         raise FileNotFoundError(f"{folder / SENTENCES} has no file such as 1000092795.txt. {OBTAIN}")
     listed = None if split is None else folder / f"{split}.txt"
@@ -127,7 +130,8 @@ def _sentence(line: str, where: str) -> tuple[str, list[tuple[int, int, str, str
             open_ = (len(caption) + bool(caption), sign[1], sign[2].strip("/"))
             continue
         closes = open_ is not None and word.endswith("]")
-        caption += (" " if caption else "") + (word[:-1] if closes else word)
+        if not (closes and word == "]"):  # a bracket that stands alone ends the word before it
+            caption += (" " if caption else "") + (word[:-1] if closes else word)
         if closes and open_ is not None:
             start, chain, kind = open_
             if start >= len(caption):

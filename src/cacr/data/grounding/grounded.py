@@ -84,6 +84,10 @@ class Grounded:
                     f"has {len(self.caption)}: {self.caption!r}"
                 )
 
+    def names(self, start: int, end: int) -> bool:
+        """Whether some characters of the caption belong to a phrase that has a place in the picture."""
+        return any(one.start < end and start < one.end for one in self.phrases if len(one.boxes01))
+
 
 def truth(
     grounded: Grounded,

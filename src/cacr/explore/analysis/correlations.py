@@ -8,13 +8,15 @@ two for the text score and two for the image score; in the units of the model's 
 wrong: the area under the ROC curve (1/2 is chance) and the point-biserial correlation tell how a measure goes with it.
 
 Bootstrap: clusters of examples are drawn with replacement; BCa of Efron 1987, which corrects bias and skew. A draw is
-how often each example is in it, so all draws are worked out at once. The draws are the same in every run.
+how often each example is in it, so all draws are worked out at once. The draws are the same in every run and for every
+model, so that the models of an arm can be crossed with the examples (`cacr.explore.analysis.intervals.pooled`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,17 @@ DRAWS = 2000
 FEW = 5
 """Examples of the rarer outcome that an AUC needs at least."""
 KINDS = ("spearman_soft", "auc_group", "biserial_group")
+DIGITS = 9
+"""Of the largest value of a column, which ranks are made of; what differs beyond them is the rounding of sums."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """A statistic of one model with its interval and what it is in each draw."""
+
+    its: Estimate
+    drawn: Array
+    """[draw]; empty where the draws say nothing."""
 
 
 def soft_score(match: Array) -> Array:
@@ -66,6 +79,14 @@ def correlations(
         "spearman_soft" (-1 to 1), "auc_group" (0-1, 1/2 where they do not go together) and "biserial_group" (-1 to 1);
         bounds are nan below three clusters.
     """
+    made = resampled_correlations(columns, soft, right, clusters, seed)
+    return {kind: [one.its for one in row] for kind, row in made.items()}
+
+
+def resampled_correlations(
+    columns: Array, soft: Array, right: NDArray[np.bool_], clusters: Sequence[str], seed: int = 0
+) -> dict[str, list[Resampled]]:
+    """The same as `correlations`, with the draws: those of models on the same examples are of the same examples."""
     member = _members(clusters)
     groups = int(member.max()) + 1
     once = np.ones((1, len(soft)))
@@ -74,15 +95,16 @@ def correlations(
     weights = np.concatenate([once, drawn, without])
     ranked = _ranks(soft, weights)
     few = min(int(right.sum()), int((~right).sum())) < FEW
-    found: dict[str, list[Estimate]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[Resampled]] = {kind: [] for kind in KINDS}
     for column in columns.T:
         made = _statistics(column, right, weights, ranked)
         value, low, high = _bounds(made, len(drawn))
         for k, kind in enumerate(KINDS):
             said, ends = f"bootstrap BCa, {DRAWS} draws", (float(low[k]), float(high[k]))
+            own = made[1 : 1 + len(drawn), k]
             if kind != "spearman_soft" and few:
-                said, ends = f"fewer than {FEW} examples of one outcome", (math.nan, math.nan)
-            found[kind].append(Estimate(float(value[k]), *ends, len(soft), 1, said))
+                said, ends, own = f"fewer than {FEW} examples of one outcome", (math.nan, math.nan), own[:0]
+            found[kind].append(Resampled(Estimate(float(value[k]), *ends, len(soft), 1, said), own))
     return found
 
 
@@ -127,7 +149,9 @@ def _ranks(x: Array, weights: Array) -> Array:
         array([[1. , 2.5, 2.5],
                [1.5, 3. , 3. ]])
     """
-    _, group = np.unique(x, return_inverse=True)
+    largest = float(np.abs(x).max(initial=0))
+    scale = 10.0 ** math.floor(math.log10(largest)) if largest > 0 else 1.0
+    _, group = np.unique(np.round(x / scale, DIGITS), return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     there = np.add.reduceat(weights[:, order], starts, axis=1)  # [draw, value]
@@ -179,19 +203,42 @@ def explained(sums: Array, clusters: Sequence[str], seed: int = 0) -> Mapping[st
 
     Returns:
         "correlation" (Pearson, over rows) and "r2", its square: the part of the variance that flatness explains; and
-        "ratio": mean own ↔ target by mean own ↔ uniform (1: the target is as far as uniform). n counts rows.
+        "ratio": mean own ↔ target by mean own ↔ uniform (1: the target is as far as uniform). n counts rows. The bounds
+        of r2 are squares of those of the correlation, and 0 where 0 lies between them.
     """
+    return {name: one.its for name, one in resampled_explained(sums, clusters, seed).items()}
+
+
+def resampled_explained(sums: Array, clusters: Sequence[str], seed: int = 0) -> Mapping[str, Resampled]:
+    """The same as `explained`, with the draws."""
     member = _members(clusters)
     groups, rows = int(member.max()) + 1, round(float(sums[:, 0].sum()))
     by = np.stack([np.bincount(member, weights=column, minlength=groups) for column in sums.T], 1)
     drawn = _drawn(groups, seed) if groups > 2 else np.ones((0, groups))
     weights = np.concatenate([np.ones((1, groups)), drawn, 1.0 - np.eye(groups)])
-    value, low, high = _bounds(_of_sums(weights @ by), len(drawn))
+    made = _of_sums(weights @ by)
+    value, low, high = _bounds(made, len(drawn))
     said = f"bootstrap BCa, {DRAWS} draws"
-    return {
+    its = {
         name: Estimate(float(value[i]), float(low[i]), float(high[i]), rows, 1, said)
         for i, name in enumerate(("correlation", "r2", "ratio"))
     }
+    its["r2"] = squared(its["correlation"], its["r2"].value)
+    return {name: Resampled(one, made[1 : 1 + len(drawn), i]) for i, (name, one) in enumerate(its.items())}
+
+
+def squared(r: Estimate, value: float) -> Estimate:
+    """r² with bounds that are squares of those of r: a square's own resamples are never 0, so could not hold 0.
+
+    Args:
+        r: The correlation, or the mean over seeds of correlations.
+        value: Its square, or the mean over seeds of their squares.
+    """
+    if math.isnan(r.low) or math.isnan(value):
+        return replace(r, value=value, low=math.nan, high=math.nan)
+    ends = sorted((r.low**2, r.high**2))
+    low = 0.0 if r.low <= 0 <= r.high else ends[0]
+    return replace(r, value=value, low=min(low, value), high=max(ends[1], value))
 
 
 def _of_sums(sums: Array) -> Array:

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from cacr.explore.relations import Maps, Relations, divergence, looked_up
-from cacr.losses.congruence import READINGS, Reading, congruence, project
-from cacr.losses.iais import distributed, singular
+from cacr.explore.relations import Maps, Relations
+from cacr.losses.divergence import log_rows, log_softmax, symmetric_kl
+from cacr.losses.iais import distributed
 
 NO_GRADIENT = 1e-12
 """Length of a gradient from which on it has a direction."""
@@ -28,40 +28,37 @@ SUMS = ("n", "x", "y", "xx", "yy", "xy")
 """What correlations over rows follow from: x is a row's own ↔ uniform, y its own ↔ target."""
 
 
-def distances(maps: Maps, its: Relations) -> dict[str, Tensor]:
+def distances(own: Tensor, its: Relations) -> dict[str, Tensor]:
     """Distances of a pair's maps in one direction: name -> [head], nats, mean over rows (symmetric KL).
 
     Args:
-        maps: own, other, cross and support, see `cacr.explore.relations.sides`.
-        its: What `cacr.explore.relations.related` makes of them.
+        own: Own attention as the model has it, see `cacr.explore.relations.sides`.
+        its: What `cacr.explore.relations.related` makes of a pair's maps.
 
     Returns:
         "soft", "hard", "flat": own attention from each; "soft_flat", "hard_flat": the targets from uniform. Rows
-        divided by their sums, as in `cacr.explore.relations`. "cacr_release", "cacr_rows", "iais": the losses as
-        they are trained. "cosine_soft", "cosine_hard", "cosine_release", "cosine_iais": of the gradients of own ↔ soft,
-        own ↔ hard, the loss CACR (release) and the loss IAIS with that of own ↔ uniform; nan where one of them is 0.
+        divided by their sums, as in `cacr.explore.relations`: "soft" is the loss CACR with normalize="rows".
+        "cacr_release", "iais": the losses as they are trained. "cosine_soft", "cosine_hard", "cosine_release",
+        "cosine_iais": of the gradients of own ↔ soft, own ↔ hard, the loss CACR (release) and the loss IAIS with that
+        of own ↔ uniform; nan where one of them is 0.
     """
-    own, other, cross, support = maps
-    mask, given, flat = torch.ones(own.shape[:2], dtype=torch.bool), (own, other, cross), its.uniform
-    again, target = (
-        _softmax(own, support),
-        _softmax(project(other, cross), support),
-    )  # release: a second softmax
-    release = through_softmax(again, gradient_at(again, target, support), support)
-    singled = _softmax(looked_up(other, cross), support)
-    down, flatness = gradient(its.own, flat, support), its.flatness
+    support, flat, flatness = its.support, its.uniform, its.flatness
+    mask = torch.ones(own.shape[:2], dtype=torch.bool)
+    again = log_softmax(own, mask, support)  # release: a second softmax, of own attention too
+    target, singled = (log_softmax(one, mask, support) for one in (its.projected, its.looked_up))
+    release = through_softmax(again.exp(), gradient_at(again.exp(), target.exp(), support), support)
+    down = gradient(its.own, flat, support)
     return {
         "soft": its.soft_divergence.mean(-1),
         "hard": its.hard_divergence.mean(-1),
         "flat": flatness["own"].mean(-1),
         "soft_flat": flatness["soft"].mean(-1),
         "hard_flat": flatness["hard"].mean(-1),
-        "cacr_release": congruence(*given, mask, support, READINGS["release"]),
-        "cacr_rows": congruence(*given, mask, support, Reading(normalize="rows")),
-        "iais": singular(*given, mask, support),
+        "cacr_release": symmetric_kl(again, target, mask, support=support),
+        "iais": symmetric_kl(log_rows(own), singled, mask, support=support),
         "cosine_soft": cosine(gradient(its.own, its.soft, support), down),
         "cosine_hard": cosine(gradient(its.own, its.hard, support), down),
-        "cosine_iais": cosine(gradient(its.own, singled, support), down),
+        "cosine_iais": cosine(gradient(its.own, singled.exp(), support), down),
         "cosine_release": cosine(through_softmax(its.own, release, support), down),
     }
 
@@ -80,7 +77,7 @@ def both_ways(language: Maps, vision: Maps) -> dict[str, Tensor]:
 
 def row_sums(its: Relations) -> Mapping[str, Tensor]:
     """Sums over the rows of a pair for `SUMS`: "soft" and "hard" -> [head, 6]."""
-    x, found = divergence(its.own, its.uniform, its.support), {}
+    x, found = its.flatness["own"], {}
     for name, y in (("soft", its.soft_divergence), ("hard", its.hard_divergence)):
         terms = (torch.ones_like(x), x, y, x * x, y * y, x * y)
         found[name] = torch.stack([term.sum(-1) for term in terms], -1)
@@ -114,7 +111,3 @@ def cosine(some: Tensor, other: Tensor) -> Tensor:
     one, two = some.norm(dim=(-2, -1)), other.norm(dim=(-2, -1))
     known = (one > NO_GRADIENT) & (two > NO_GRADIENT)
     return torch.where(known, dot / (one * two).masked_fill(~known, 1.0), torch.nan)
-
-
-def _softmax(x: Tensor, support: Tensor) -> Tensor:
-    return x.masked_fill(~support, torch.finfo(x.dtype).min).softmax(-1)

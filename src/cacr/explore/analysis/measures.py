@@ -59,7 +59,9 @@ def _measures() -> dict[str, Measure]:
         }
     for way, among in _WAYS.items():
         found |= {
-            f"soft_{way}": Measure(f"attention {among} from the soft target, rows", "nats"),
+            f"soft_{way}": Measure(
+                f'attention {among} from the soft target: the loss CACR by rows (normalize="rows")', "nats"
+            ),
             f"hard_{way}": Measure(f"attention {among} from the hard target, rows", "nats"),
             f"flat_{way}": Measure(f"attention {among} from uniform", "nats"),
             f"soft_flat_{way}": Measure(f"the soft target {among} from uniform", "nats"),
@@ -71,7 +73,6 @@ def _measures() -> dict[str, Measure]:
                 "flatness of the soft target less that of the hard", "nats"
             ),
             f"cacr_release_{way}": Measure("the loss CACR as the authors' release has it", "nats"),
-            f"cacr_rows_{way}": Measure('the loss CACR with normalize="rows"', "nats"),
             f"iais_{way}": Measure("the loss IAIS, kind singular", "nats"),
             f"iais_distributed_{way}": Measure("the loss IAIS, kind distributed", "nats"),
             f"cosine_soft_{way}": Measure("gradient of own-soft with that of own-uniform", "cosine"),

@@ -132,7 +132,7 @@ def _layers(
     sums: dict[str, Tensor] = {}
     for way, maps in ways.items():
         carried = related(*maps)
-        its = distances(maps, carried)
+        its = distances(maps[0], carried)
         values |= {f"{name}_{way}": value for name, value in its.items()}
         for less, (one, other) in LESS.items():
             values[f"{less}_{way}"] = its[one] - its[other]

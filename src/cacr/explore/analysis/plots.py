@@ -62,9 +62,11 @@ def by_layer(
         _dress(panel, title, share)
     if not share:
         figure.supylabel("symmetric KL, nats", fontsize=8)
-    figure.legend(
+    legend = figure.legend(
         lines.values(), lines.keys(), loc="outside lower center", ncols=3, fontsize=7.5, frameon=False
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # "$" in a model's name is a dollar
     return figure
 
 
@@ -78,7 +80,7 @@ def _line(panel: Axes, rows: Sequence[Row], index: int, count: int) -> Any:
 
 
 def _dress(panel: Axes, title: str, share: bool) -> None:
-    panel.set_title(title, fontsize=9)
+    panel.set_title(title, fontsize=9, parse_math=False)
     panel.set_xlabel("layer", fontsize=8)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_ylim(bottom=0)
@@ -141,7 +143,7 @@ def entropy_figure(
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for (model, (entropy, soft)), panel in zip(shown, panels, strict=False):
         panel.plot(entropy, soft, "o", ms=3, alpha=0.45, color=OKABE_ITO[0], mew=0)
-        panel.set_title(f"{model}\n{_told(found, model, layer)}", fontsize=8)
+        panel.set_title(f"{model}\n{_told(found, model, layer)}", fontsize=8, parse_math=False)
         panel.set_xlabel("entropy of argmax, bits", fontsize=8)
         panel.tick_params(labelsize=7)
         panel.grid(color="0.92")
@@ -191,7 +193,7 @@ def heads_figure(found: Mapping[str, Any], arms: Sequence[str]) -> Figure | None
         panel.set_xticks(range(len(across)), across, fontsize=7)
         panel.set_yticks(range(len(down)), down, fontsize=7)
         panel.set_xlabel("head", fontsize=8)
-        panel.set_title(arm, fontsize=8)
+        panel.set_title(arm, fontsize=8, parse_math=False)
     panels[0].set_ylabel("layer", fontsize=8)
     figure.colorbar(shown, ax=list(panels), shrink=0.8).ax.tick_params(labelsize=7)
     says = "argmax accuracy of words" if measure == "argmax_lv" else "own ↔ soft target among words, nats"

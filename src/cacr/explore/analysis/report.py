@@ -1,4 +1,4 @@
-"""analysis.md: a table a question, and under it what its intervals say."""
+"""analysis.md: what was found in a few lines, then a table a question with what its intervals say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cacr.explore.analysis import wording
+from cacr.explore.analysis.findings import findings
 from cacr.explore.analysis.measures import MEASURES
 from cacr.explore.analysis.report_scores import by_arm, entropy, scores, who
 from cacr.explore.analysis.tables import heads_table, number, resolved, table, verdict
@@ -24,6 +25,8 @@ def report(found: Mapping[str, Any]) -> str:
     parts = [
         "# Alignment analysis",
         found["data"],
+        *findings(found),
+        "## How to read it",
         *found["notes"],
         wording.INTERVALS,
         *_alignment(found),
@@ -139,7 +142,7 @@ def _targets(found: Mapping[str, Any]) -> list[str]:
                 found,
                 {
                     "cacr_release_*": "CACR (release)",
-                    "cacr_rows_*": "CACR (rows)",
+                    "soft_*": "CACR (rows): from soft target",
                     "iais_*": "IAIS (singular)",
                 },
                 way,

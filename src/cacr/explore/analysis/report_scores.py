@@ -27,7 +27,7 @@ def entropy(found: Mapping[str, Any]) -> list[str]:
     head = "## Does the entropy of argmax indices go with the score (section 5.2)?"
     if not found["correlations"]:
         return [head, "These data have no two captions for two pictures, so there is no score: not measured."]
-    return [head, wording.ENTROPY, _correlated(found["correlations"], ("entropy_lv", "entropy_vl"))]
+    return [head, wording.ENTROPY, _correlated(by_arm(found["correlations"]), ("entropy_lv", "entropy_vl"))]
 
 
 def _correlated(found: Sequence[Row], names: Sequence[str]) -> str:

@@ -1,32 +1,45 @@
 """From the measures of pairs to numbers with intervals: means, differences, correlations. Plain, for JSON.
 
 A model named ARM:SEED is one of several of the arm ARM; their means cross seeds and clusters (see `intervals`).
-Correlations are of one model over examples; of an arm with three or more seeds also their mean with Student's interval
-over seeds, which speaks of other seeds and these examples.
+Correlations are of one model over examples; of an arm with three or more seeds also their mean, with seeds and
+examples crossed likewise: all seeds share the examples, so an interval over seeds alone would be too narrow.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cacr.explore.analysis.correlations import correlations, explained, group_right, soft_score
-from cacr.explore.analysis.intervals import mean, told
+from cacr.explore.analysis.correlations import (
+    Resampled,
+    group_right,
+    resampled_correlations,
+    resampled_explained,
+    soft_score,
+    squared,
+)
+from cacr.explore.analysis.intervals import FREE, mean, pooled, told
 from cacr.explore.analysis.measures import CORRELATED, MEASURES
 from cacr.explore.analysis.subject import Subject
 from cacr.statistics import Estimate
-from cacr.statistics import mean as mean_of
 
 Row = dict[str, Any]
-Made = tuple[Row, Estimate, int]
-"""What a number is of, the number, and how many clusters it is made over."""
+Made = tuple[Row, Resampled, Sequence[str]]
+"""What a number is of, the number, and the labels of the clusters that it is made over."""
 SEEDS = 3
 """Models of an arm from which on an interval over seeds is made."""
+POSSIBLE = {"bits": (0.0, np.inf), "nats": (0.0, np.inf), "cosine": (-1.0, 1.0)}
+"""The least and the most of a measure by its unit; shares have intervals of their own, differences are free."""
+OF_STATISTICS = {
+    "spearman_soft": (-1.0, 1.0),
+    "auc_group": (0.0, 1.0),
+    "biserial_group": (-1.0, 1.0),
+    "correlation": (-1.0, 1.0),
+    "ratio": (0.0, np.inf),
+}
 ALL, WITHIN = "all", ("relation",)
 """Tags of examples within which correlations are made too: kinds of swap differ in score and in attention alike."""
 
@@ -41,9 +54,11 @@ def summarize(
         progress: Called with what is done next.
 
     Raises:
-        ValueError: Two models of one name, or models that were measured on different pairs.
+        ValueError: Two models of one name, models that were measured on different pairs, or seeds that do not match
+            (see `check_pairing`).
     """
     arms = _arms(subjects)
+    check_pairing([one.name for one in subjects])
     found: dict[str, Any] = {"models": [_model(one) for one in subjects]}
     progress("means")
     found["means"] = [row for arm, own in arms.items() for row in _means(arm, own)]
@@ -68,10 +83,10 @@ def _arms(subjects: Sequence[Subject]) -> Mapping[str, list[Subject]]:
         raise ValueError(
             f"{len(names)} models, {twice} more than once; give one or more under names of their own"
         )
-    asked = [one.pair for one in subjects[0].pairs]
+    asked = [(one.pair, one.cluster) for one in subjects[0].pairs]
     arms: dict[str, list[Subject]] = {}
     for one in subjects:
-        if [pair.pair for pair in one.pairs] != asked:
+        if [(pair.pair, pair.cluster) for pair in one.pairs] != asked:
             raise ValueError(f"{one.name} and {subjects[0].name} were measured on different pairs")
         arms.setdefault(one.arm, []).append(one)
     for arm, own in arms.items():
@@ -80,6 +95,12 @@ def _arms(subjects: Sequence[Subject]) -> Mapping[str, list[Subject]]:
             raise ValueError(
                 f"the models of {arm} have different layers or heads; give them names without a colon"
             )
+        asked_of = [
+            (one.match is None, list(one.examples), list(one.clusters), [list(t) for t in one.tags])
+            for one in own
+        ]
+        if any(what != asked_of[0] for what in asked_of):
+            raise ValueError(f"the models of {arm} were matched on different examples; match all on the same")
     return arms
 
 
@@ -104,9 +125,10 @@ def _means(arm: str, own: Sequence[Subject]) -> list[Row]:
         if any(table is None for table in tables):
             continue
         x = np.stack([table for table in tables if table is not None])  # [seed, pair, layer, 1 + head]
+        bounds = FREE if "_less_" in name else POSSIBLE.get(measure.unit, FREE)
         for i, layer in enumerate(own[0].layers):
             for head in range(x.shape[3]):
-                its = mean(x[:, :, i, head], clusters, measure.share)
+                its = mean(x[:, :, i, head], clusters, measure.share, bounds)
                 rows.append(
                     {"arm": arm, "measure": name, "layer": layer, "head": "mean" if head == 0 else head - 1}
                     | its
@@ -131,15 +153,15 @@ def _score_values(own: Sequence[Subject]) -> dict[str, tuple[NDArray[np.float64]
 
 
 def _explained(one: Subject) -> list[Made]:
-    rows = []
+    rows: list[Made] = []
     clusters = [pair.cluster for pair in one.pairs]
     for name in one.pairs[0].sums:
         target, _, direction = name.partition("_")
         sums = np.stack([pair.sums[name] for pair in one.pairs])
         for i, layer in enumerate(one.layers):
-            for what, interval in explained(sums[:, i, 0], clusters).items():
+            for what, made in resampled_explained(sums[:, i, 0], clusters).items():
                 key = {"direction": direction, "target": target, "layer": layer, "what": what}
-                rows.append((key, interval, len(set(clusters))))
+                rows.append((key, made, clusters))
     return rows
 
 
@@ -159,11 +181,11 @@ def _correlations(one: Subject) -> list[Made]:
     rows: list[Made] = []
     for group, chosen in _groups(one).items():
         drawn = clusters[chosen].tolist()
-        made = correlations(flat[chosen], soft[chosen], right[chosen], drawn)
+        made = resampled_correlations(flat[chosen], soft[chosen], right[chosen], drawn)
         rows += [
-            ({"group": group, "what": what} | key, its, len(set(drawn)))
+            ({"group": group, "what": what} | key, one, drawn)
             for what, row in made.items()
-            for key, its in zip(keys, row, strict=True)
+            for key, one in zip(keys, row, strict=True)
         ]
     return rows
 
@@ -179,32 +201,35 @@ def _groups(one: Subject) -> dict[str, NDArray[np.bool_]]:
 
 
 def _over_seeds(arm: str, made: Sequence[list[Made]], own: Sequence[Subject]) -> list[Row]:
-    """Rows of each model, and of an arm of several the mean over seeds."""
+    """Rows of each model, and of an arm of several the mean over seeds, crossed with examples."""
     rows = [
-        {"arm": arm, "model": one.name} | key | told(its, clusters)
+        {"arm": arm, "model": one.name} | key | told(found.its, len(set(clusters)))
         for one, rows in zip(own, made, strict=True)
-        for key, its, clusters in rows
+        for key, found, clusters in rows
     ]
     if len(own) < SEEDS:
         return rows
+    of: dict[str, Estimate] = {}
     for same in zip(*made, strict=True):
-        (key, one, clusters), values = same[0], np.array([its.value for _, its, _ in same])
-        if not np.isfinite(values).all():
-            its = Estimate(math.nan, math.nan, math.nan, one.n, len(own), "undefined for a seed")
+        key, one, clusters = same[0]
+        what, values = key["what"], [found.its.value for _, found, _ in same]
+        drawn = [found.drawn for _, found, _ in same]
+        if min(map(len, drawn)) == 0:  # for one seed draws say nothing, so for all
+            drawn = [draws[:0] for draws in drawn]
+        if what == "r2":  # follows its correlation
+            of[what] = squared(of["correlation"], float(np.mean(values)))
         else:
-            said = "Student over seeds, these examples"
-            its = replace(mean_of(values), n=one.n, seeds=len(own), method=said)
-        rows.append({"arm": arm, "model": None} | key | told(its, clusters))
+            of[what] = pooled(values, drawn, clusters, one.its.n, OF_STATISTICS[what])
+        rows.append({"arm": arm, "model": None} | key | told(of[what], len(set(clusters))))
     return rows
 
 
 def _differences(arm: str, ours: Sequence[Subject], first: str, theirs: Sequence[Subject]) -> list[Row]:
-    """Paired differences of the mean over heads: by seed, or from the one model that there is."""
-    pairs = _paired(ours, theirs)
-    if not pairs:
-        return []
+    """Paired differences of the mean over heads, see `_partners`."""
+    named = {one.name: one for one in (*ours, *theirs)}
+    partners, how = _partners([one.name for one in ours], [one.name for one in theirs])
+    pairs = [(named[a], named[b]) for a, b in partners]
     rows: list[Row] = []
-    how = "by seed" if len(theirs) > 1 else f"from the one model {theirs[0].name}"
     clusters = [one.cluster for one in ours[0].pairs]
     shared = [layer for layer in ours[0].layers if layer in theirs[0].layers]
     for name in MEASURES:
@@ -225,11 +250,50 @@ def _differences(arm: str, ours: Sequence[Subject], first: str, theirs: Sequence
     return sorted(rows, key=lambda row: "score" not in row)
 
 
-def _paired(ours: Sequence[Subject], theirs: Sequence[Subject]) -> list[tuple[Subject, Subject]]:
+def check_pairing(names: Sequence[str]) -> None:
+    """Whether every arm can be compared with the first one's, before any work is done.
+
+    Args:
+        names: Of models, such as none:0, none:1, cacr:0, cacr:1.
+
+    Raises:
+        ValueError: The models of an arm have no seed in common with the first arm's.
+    """
+    arms: dict[str, list[str]] = {}
+    for name in names:
+        arms.setdefault(_arm_and_seed(name)[0], []).append(name)
+    first, *others = arms.values() or [[]]
+    for own in others:
+        _partners(own, first)
+
+
+def _arm_and_seed(name: str) -> tuple[str, str]:
+    arm, _, seed = name.rpartition(":")
+    return arm or name, seed if ":" in name else ""
+
+
+def _partners(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[tuple[str, str]], str]:
+    """Names (ours, theirs) whose difference is taken, and how they are paired.
+
+    By seed. A single model is paired with each of the other arm's: the first arm's always, another if it has no seed.
+    """
+    (arm, seed), (first, _) = _arm_and_seed(ours[0]), _arm_and_seed(theirs[0])
     if len(theirs) == 1:
-        return [(one, theirs[0]) for one in ours]
-    by_seed = {one.seed: one for one in theirs}
-    return [(one, by_seed[one.seed]) for one in ours if one.seed in by_seed]
+        return [(one, theirs[0]) for one in ours], f"from the one model {theirs[0]}"
+    if len(ours) == 1 and not seed:
+        return [(ours[0], one) for one in theirs], f"the one model {arm} from each seed of {first}"
+    by_seed = {_arm_and_seed(one)[1]: one for one in theirs}
+    pairs = [(one, by_seed[s]) for one in ours if (s := _arm_and_seed(one)[1]) in by_seed]
+    if not pairs:
+        renamed = ", ".join(f"{arm}:{s}" for _, s in zip(ours, by_seed, strict=False))
+        share, them = ("share", "them") if len(ours) > 1 else ("shares", "it")
+        raise ValueError(
+            f"{', '.join(ours)} {share} no seed with {first} ({', '.join(by_seed)}); name {them} {renamed}"
+        )
+    if len(pairs) == len(ours) == len(theirs):
+        return pairs, "by seed"
+    seeds = [_arm_and_seed(one)[1] for one, _ in pairs]
+    return pairs, f"over seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} alone"
 
 
-__all__ = ["SEEDS", "Subject", "summarize"]
+__all__ = ["SEEDS", "Subject", "check_pairing", "summarize"]

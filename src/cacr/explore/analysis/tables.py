@@ -14,6 +14,7 @@ def number(row: Row | None, unit: str) -> str:
     if row is None or row["value"] is None:
         return "undefined"
     scale, digits = (100, 1) if unit in ("share", "difference") else (1, _digits(row))
+    digits = _beyond_zero([scale * row[end] for end in ("low", "high") if row["low"] is not None], digits)
     sign = "+" if unit == "difference" else ""
     said = f"{scale * row['value']:{sign}.{digits}f}" + (" %" if unit == "share" else "")
     if row["low"] is None:
@@ -25,6 +26,14 @@ def _digits(row: Row) -> int:
     """Decimals that show the interval's width, three or more."""
     width = None if row["low"] is None else row["high"] - row["low"]
     return 3 if not width else min(9, max(3, 1 - math.floor(math.log10(width))))
+
+
+def _beyond_zero(bounds: Iterable[float], digits: int) -> int:
+    """So many decimals or more, so that no bound is printed as 0 that is not 0; below 1e-12 all is 0."""
+    for bound in bounds:
+        while digits < 12 and abs(bound) >= 1e-12 and float(f"{bound:.{digits}f}") == 0:
+            digits += 1
+    return digits
 
 
 def verdict(row: Row | None, at: float = 0.0) -> str:

@@ -4,7 +4,7 @@ INTERVALS = """
 All intervals are 95 %, made over clusters (pairs that share a picture or an example are one draw); a result is
 *resolved* where the interval leaves out what it is compared with. Layers count from 0. Tables are of the mean over
 heads; each head is in analysis.json and in the figure `heads`. Where three or more seeds are pooled, single models are
-in analysis.json too.
+in analysis.json alone.
 """.strip()
 
 ARGMAX = """

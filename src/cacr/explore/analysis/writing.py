@@ -1,9 +1,12 @@
-"""An analysis on disk: analysis.json, analysis.md, records.jsonl and figures; a new folder, whole or not there."""
+"""An analysis on disk: analysis.json, analysis.md and records.jsonl, whole or not there; then the figures.
+
+Figures come last and one by one, so that one that cannot be drawn costs no number and no other figure.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,11 @@ from cacr.explore.analysis.measures import MEASURES
 from cacr.explore.analysis.plots import alignment_figure, distances_figure, entropy_figure, heads_figure
 from cacr.explore.analysis.report import report
 from cacr.explore.analysis.subject import Subject
+from cacr.explore.fonts import every_script
+from cacr.explore.saving import save_figures
+from cacr.statistics import LEVEL
+
+FORMATS = ("png", "pdf")
 
 
 def check_new(out: Path) -> None:
@@ -25,7 +33,7 @@ def check_new(out: Path) -> None:
         raise FileExistsError(f"{out} exists and is not overwritten; give a new folder: --out FOLDER")
 
 
-def write_analysis(out: Path, found: Mapping[str, Any], subjects: Sequence[Subject]) -> None:
+def write_analysis(out: Path, found: Mapping[str, Any], subjects: Sequence[Subject]) -> list[str]:
     """Write everything into a new folder.
 
     Args:
@@ -33,18 +41,37 @@ def write_analysis(out: Path, found: Mapping[str, Any], subjects: Sequence[Subje
         found: What `summarize` gives, with "data" (a sentence) and "notes" (sentences).
         subjects: The models, for the records and the points of figures.
 
+    Returns:
+        A sentence for each figure that could not be drawn; the numbers are there all the same.
+
     Raises:
         FileExistsError: It exists.
     """
     check_new(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, lambda folder: _fill(folder, found, subjects))
+    lost = []
+    for name, draw in _drawings(found, subjects).items():
+        try:
+            if (figure := draw()) is not None:
+                _save(figure, out, name)
+        except Exception as error:  # of any kind: fonts, disks and matplotlib have many
+            why = str(error).strip() or type(error).__name__
+            lost.append(f"The figure {name} could not be drawn, the numbers are whole: {why}")
+    return lost
+
+
+def _save(figure: Figure, folder: Path, name: str) -> None:
+    with every_script(figure):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: every format has the same places
+    save_figures({name: figure}, folder, FORMATS)
 
 
 def _fill(folder: Path, found: Mapping[str, Any], subjects: Sequence[Subject]) -> None:
     folder.mkdir()
     told = {name: {"says": one.says, "unit": one.unit} for name, one in MEASURES.items()}
-    whole = {"level": 0.95, **found, "measures": told}
+    whole = {"level": LEVEL, **found, "measures": told}
     (folder / "analysis.json").write_text(
         json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
@@ -55,23 +82,25 @@ def _fill(folder: Path, found: Mapping[str, Any], subjects: Sequence[Subject]) -
             for pair in one.pairs:
                 record = pair.record(one.name) | {"match": scores.get(pair.example)}
                 file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-    for name, figure in figures(found, subjects).items():
-        for ending in ("png", "pdf"):
-            figure.savefig(folder / f"{name}.{ending}", dpi=150)
-            figure.set_layout_engine("none")  # laid out once: the second file has the same places
 
 
 def figures(found: Mapping[str, Any], subjects: Sequence[Subject]) -> dict[str, Figure]:
     """The figures that these data allow, by name."""
+    made = {name: draw() for name, draw in _drawings(found, subjects).items()}
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def _drawings(
+    found: Mapping[str, Any], subjects: Sequence[Subject]
+) -> dict[str, Callable[[], Figure | None]]:
     layer = subjects[0].layers[-1]
     arms = list(dict.fromkeys(one.arm for one in subjects))
-    made = {
-        "alignment": alignment_figure(found),
-        "distances": distances_figure(found),
-        "entropy": entropy_figure(found, _points(subjects, layer), layer),
-        "heads": heads_figure(found, arms),
+    return {
+        "alignment": lambda: alignment_figure(found),
+        "distances": lambda: distances_figure(found),
+        "entropy": lambda: entropy_figure(found, _points(subjects, layer), layer),
+        "heads": lambda: heads_figure(found, arms),
     }
-    return {name: figure for name, figure in made.items() if figure is not None}
 
 
 def _points(

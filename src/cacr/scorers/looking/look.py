@@ -1,4 +1,4 @@
-"""Look at a pair: run a scorer's whole model once, watched, and say what the attention's rows and columns stand for."""
+"""Look at a pair: run a scorer's whole model, watched, and say what the attention's rows and columns stand for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ MOST = 64
 
 
 def look(
-    scorer: Scorer, caption: str, picture: Picture, layers: Layers = "all", heads: str = "each"
+    scorer: Scorer,
+    caption: str,
+    picture: Picture,
+    layers: Layers = "all",
+    heads: str = "each",
+    match: bool = True,
 ) -> Attended:
     """The attention of a caption and a picture in a scorer's model, with its tokens, regions and match.
 
@@ -35,6 +40,7 @@ def look(
         picture: With what the model reads, regions or pixels.
         layers: "all", "last", a number from 0 or from -1, or several.
         heads: "each", or "mean", which takes less memory.
+        match: Whether the pair's match is asked for too, which runs the model once more; without, it is None.
 
     Raises:
         ValueError: A scorer whose model has no text-image attention, a layer that it does not have, a caption
@@ -53,12 +59,12 @@ def look(
         raise ValueError(why)
     _refuse_empty([caption])
     if isinstance(scorer, RegionScorer):
-        return _region_batch(scorer, [caption], [picture], layers, heads)[0]
+        return _region_batch(scorer, [caption], [picture], layers, heads, match)[0]
     pair = _pair(scorer, caption, picture)
     _refuse_wordless([caption], [pair.words])
     blocks = _watched(scorer, pair.inputs, pair.words.mask, layers, heads, pair.layout, pair.region_mask)
-    match = float(scorer.match([caption], [picture])[0])
-    return _attended(scorer, caption, pair.words, pair.seen, blocks, match)
+    score = float(scorer.match([caption], [picture])[0]) if match else None
+    return _attended(scorer, caption, pair.words, pair.seen, blocks, score)
 
 
 def look_many(
@@ -67,6 +73,7 @@ def look_many(
     pictures: Sequence[Picture],
     layers: Layers = "all",
     heads: str = "each",
+    match: bool = True,
 ) -> Iterator[Attended]:
     """`look` at caption i with picture i, one after the other; models of regions take several pairs at a time.
 
@@ -76,6 +83,7 @@ def look_many(
         pictures: One a pair.
         layers: As for `look`.
         heads: As for `look`.
+        match: As for `look`.
 
     Raises:
         ValueError: Different numbers of both, or as `look`.
@@ -87,8 +95,8 @@ def look_many(
     if why := can_look(scorer):
         raise ValueError(why)
     if not isinstance(scorer, RegionScorer):
-        return (look(scorer, c, p, layers, heads) for c, p in zip(captions, pictures, strict=True))
-    return _batches(scorer, captions, pictures, layers, heads)
+        return (look(scorer, c, p, layers, heads, match) for c, p in zip(captions, pictures, strict=True))
+    return _batches(scorer, captions, pictures, layers, heads, match)
 
 
 def can_look(scorer: Scorer) -> str | None:
@@ -133,7 +141,12 @@ def _pair(scorer: Any, caption: str, picture: Picture) -> Pair:
 
 
 def _batches(
-    scorer: RegionScorer, captions: Sequence[str], pictures: Sequence[Picture], layers: Layers, heads: str
+    scorer: RegionScorer,
+    captions: Sequence[str],
+    pictures: Sequence[Picture],
+    layers: Layers,
+    heads: str,
+    match: bool,
 ) -> Iterator[Attended]:
     config = scorer.model.config
     longest = scorer.processor.max_text_length
@@ -141,11 +154,16 @@ def _batches(
     step = min(MOST, max(1, int(scorer.memory * 2**30 / each)))
     for start in range(0, len(captions), step):
         some = slice(start, start + step)
-        yield from _region_batch(scorer, captions[some], pictures[some], layers, heads)
+        yield from _region_batch(scorer, captions[some], pictures[some], layers, heads, match)
 
 
 def _region_batch(
-    scorer: RegionScorer, captions: Sequence[str], pictures: Sequence[Picture], layers: Layers, heads: str
+    scorer: RegionScorer,
+    captions: Sequence[str],
+    pictures: Sequence[Picture],
+    layers: Layers,
+    heads: str,
+    match: bool,
 ) -> list[Attended]:
     from cacr.scorers.looking.regions import region_batch
 
@@ -154,7 +172,7 @@ def _region_batch(
         inputs, mask, words, seen = region_batch(scorer, captions, pictures)
     _refuse_wordless(captions, words)
     blocks = _watched(scorer, inputs, mask, layers, heads)
-    matches = scorer.match(captions, pictures).tolist()
+    matches = scorer.match(captions, pictures).tolist() if match else [None] * len(captions)
     return [
         _attended(
             scorer,
@@ -234,7 +252,7 @@ def _attended(
     words: Words,
     seen: Seen,
     blocks: Mapping[int, AttentionBlocks],
-    match: float,
+    match: float | None,
 ) -> Attended:
     return Attended(
         model=scorer.name,

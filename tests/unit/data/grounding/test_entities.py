@@ -191,3 +191,20 @@ def test_no_phrase_with_a_box_anywhere_is_said(folder):
         (folder / "Annotations" / f"{number}.xml").write_text(annotation(*OBJECTS[2:]))
     with pytest.raises(ValueError, match="has a phrase with a box"):
         open_entities(folder, images=folder / "images")
+
+
+def test_a_bracket_that_stands_alone_ends_the_word_before_it(tmp_path):
+    file = tmp_path / "1.txt"
+    file.write_text("[/EN#5/people Two teams ] compete\nThey see [/EN#6/other a ball ]\n")
+    assert read_sentences(file) == [
+        ("Two teams compete", [(0, 9, "5", "people")]),
+        ("They see a ball", [(9, 15, "6", "other")]),
+    ]
+
+
+def test_files_that_are_not_named_by_a_number_are_no_pictures(folder):
+    wanted = [one.example for one in open_entities(folder, images=folder / "images")]
+    (folder / "Sentences" / "._9.txt").write_bytes(b"\0\5junk")
+    (folder / "Sentences" / "README.txt").write_text("What this is.\n")
+    (folder / "Sentences" / "²³.txt").write_text("No number.\n", encoding="utf-8")
+    assert [one.example for one in open_entities(folder, images=folder / "images")] == wanted

@@ -1,5 +1,6 @@
 """Entropy and accuracies agree with plain loops, and know their extremes."""
 
+import itertools
 import math
 
 import pytest
@@ -98,3 +99,11 @@ def test_where_everything_is_true_nothing_can_be_wrong(cross):
 
 def test_without_a_naming_word_accuracies_are_undefined(cross):
     assert all(value.isnan().all() for value in alignment(cross, torch.zeros(6, 5) > 0).values())
+
+
+def test_equal_histograms_have_one_entropy_to_the_last_bit_in_whatever_order_of_columns():
+    for counts in ((4, 3, 1, 1, 0, 0), (3, 2, 2, 1, 1, 0)):
+        orders = sorted(set(itertools.permutations(counts)))
+        best = torch.tensor([[k for k, count in enumerate(order) for _ in range(count)] for order in orders])
+        found = argmax_entropy(torch.nn.functional.one_hot(best, len(counts)).double())
+        assert len(orders) > 100 and len(set(found.tolist())) == 1

@@ -9,7 +9,14 @@ from scipy import stats
 from cacr.benchmarks.outcomes import score
 from cacr.explore.analysis import correlations as module
 from cacr.explore.analysis import soft_score
-from cacr.explore.analysis.correlations import KINDS, bca, correlations, explained, group_right
+from cacr.explore.analysis.correlations import (
+    KINDS,
+    bca,
+    correlations,
+    explained,
+    group_right,
+    resampled_correlations,
+)
 
 
 def sample(n=60, seed=0, strength=1.0):
@@ -164,3 +171,38 @@ def test_intervals_hold_the_truth_as_often_as_they_say(monkeypatch):
         found = correlations(columns[:, :1], soft, right, names(80))["spearman_soft"][0]
         held += found.low <= truth <= found.high
     assert held / n >= 0.89
+
+
+def test_rounding_of_sums_does_not_break_ties():
+    columns, soft, right = sample()
+    tied = columns[:, 1:] + 5.0
+    noisy = tied * (1 + np.random.default_rng(8).choice([-1e-15, 0, 1e-15], size=tied.shape))
+    assert len(np.unique(noisy)) > len(np.unique(tied))
+    some, other = (correlations(x, soft, right, names(60)) for x in (tied, noisy))
+    for kind in KINDS[:2]:
+        assert some[kind] == other[kind]
+    small = correlations(1e-12 * tied, soft, right, names(60))["spearman_soft"][0]
+    assert small == some["spearman_soft"][0]  # digits count from the largest value
+
+
+def test_the_interval_of_a_square_holds_0_where_that_of_the_correlation_does():
+    rng = np.random.default_rng(4)
+    unrelated = explained(sums(rng.gamma(2, size=(40, 8)), rng.gamma(2, size=(40, 8))), names(40))
+    r = unrelated["correlation"]
+    assert r.low < 0 < r.high
+    assert unrelated["r2"].low == 0 and unrelated["r2"].high == max(r.low**2, r.high**2)
+    x = rng.gamma(2, size=(40, 8))
+    for y in (x + rng.gamma(1, size=(40, 8)), 9 - x + rng.gamma(1, size=(40, 8))):
+        related = explained(sums(x, y), names(40))
+        r, square = related["correlation"], related["r2"]
+        assert (square.low, square.high) == pytest.approx(sorted((r.low**2, r.high**2)))
+
+
+def test_draws_are_of_the_same_examples_for_every_model():
+    columns, soft, right = sample()
+    one, other = (resampled_correlations(x, soft, right, names(60)) for x in (columns, columns + 1))
+    assert np.allclose(one["spearman_soft"][0].drawn, other["spearman_soft"][0].drawn)
+    assert len(one["spearman_soft"][0].drawn) == module.DRAWS
+    right[:] = False
+    right[:4] = True
+    assert len(resampled_correlations(columns, soft, right, names(60))["auc_group"][0].drawn) == 0

@@ -50,7 +50,7 @@ def test_losses_are_the_losses(attended_of, causal):
             for way in DIRECTIONS[: 1 if causal else 2]:
                 wanted = {
                     "cacr_release": cacr_loss(blocks, way),
-                    "cacr_rows": cacr_loss(blocks, way, normalize="rows"),
+                    "soft": cacr_loss(blocks, way, normalize="rows"),
                     "iais": iais_loss(blocks, way),
                     "flat": flatness_loss(blocks, way),
                 }
@@ -121,7 +121,7 @@ def test_congruent_attention_is_at_no_distance(attended_of):
     eye = torch.eye(4, dtype=torch.float64).expand(1, 3, 4, 4)
     measured = measure(attended_of(words=4, ll=same, vv=same, lv=eye, vl=eye), None, "p")
     for way in DIRECTIONS:
-        for name in ("soft", "hard", "cacr_release", "cacr_rows"):
+        for name in ("soft", "hard", "cacr_release"):
             assert np.allclose(measured.values[f"{name}_{way}"], 0, atol=1e-9)
         assert np.isnan(measured.values[f"cosine_soft_{way}"]).all()  # no gradient has no direction
 
@@ -194,3 +194,26 @@ def test_layers_are_measured_alike_however_many_at_a_time(attended_of, monkeypat
 def test_bad_input_is_named(attended_of):
     with pytest.raises(ValueError, match=r"the truth of p is torch.bool of shape \(4, 5\)"):
         measure(attended_of(), torch.zeros(4, 5, dtype=torch.bool), "p")
+
+
+def test_every_distance_of_a_pair_is_worked_out_once(attended_of, monkeypatch):
+    from cacr.explore import relations as maps
+
+    calls = {"divergence": 0, "project": 0, "looked_up": 0}
+    for name in calls:
+        whole = getattr(maps, name)
+
+        def counted(*given, name=name, whole=whole):
+            calls[name] += 1
+            return whole(*given)
+
+        monkeypatch.setattr(maps, name, counted)
+        for room in ("distances", "pairs"):
+            monkeypatch.setattr(f"cacr.explore.analysis.{room}.{name}", counted, raising=False)
+    measure(attended_of(), None, "p")
+    assert calls == {"divergence": 10, "project": 2, "looked_up": 2}  # 5 distances and 2 targets, both ways
+
+
+def test_the_loss_by_rows_is_told_under_one_name(attended_of):
+    assert not [name for name in measure(attended_of(), None, "p").values if name.startswith("cacr_rows")]
+    assert 'normalize="rows"' in MEASURES["soft_language"].says

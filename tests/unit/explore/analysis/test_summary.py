@@ -11,7 +11,9 @@ from cacr.explore.analysis import Subject, measure, summarize, write_analysis
 from cacr.explore.analysis.intervals import mean
 from cacr.explore.analysis.measures import CORRELATED, MEASURES
 from cacr.explore.analysis.report import report
+from cacr.explore.analysis.summary import check_pairing
 from cacr.explore.analysis.tables import number, resolved, table, verdict
+from cacr.statistics import LEVEL
 
 EXAMPLES = 12
 
@@ -74,7 +76,53 @@ def test_models_of_an_arm_are_pooled_and_their_seeds_are_counted(subject_of):
     each = rows_of(found, "correlations", measure="entropy_lv", layer=0, what="spearman_soft")
     assert [row["model"] for row in each] == ["arm:0", "arm:1", "arm:2", None]
     assert each[3]["value"] == pytest.approx(np.mean([row["value"] for row in each[:3]]), abs=1e-5)
-    assert "over seeds" in each[3]["method"] and (each[3]["n"], each[3]["seeds"]) == (EXAMPLES, 3)
+    assert each[3]["method"] == "crossed seeds and examples"
+    assert (each[3]["n"], each[3]["clusters"], each[3]["seeds"]) == (EXAMPLES, EXAMPLES, 3)
+
+
+def test_seeds_that_share_examples_do_not_make_a_correlation_sure(subject_of):
+    """Three models that are almost alike: over seeds alone the interval would have almost no width."""
+    rng = np.random.default_rng(5)
+    one = subject_of("arm:0", layers=(0,))
+    made = [
+        Subject(
+            f"arm:{i}",
+            one.pairs,
+            one.match + 1e-3 * rng.normal(size=one.match.shape),
+            one.examples,
+            one.clusters,
+        )
+        for i in range(3)
+    ]
+    found = summarize(made)
+    rows = rows_of(found, "correlations", measure="soft_lv", what="spearman_soft")
+    width = lambda row: row["high"] - row["low"]
+    assert width(rows[3]) > 0.7 * min(width(row) for row in rows[:3])
+    assert rows[3]["low"] >= -1 and rows[3]["high"] <= 1
+    for direction in ("language", "vision"):
+        r, r2 = (
+            rows_of(found, "explained", model=None, direction=direction, target="soft", what=what)[0]
+            for what in ("correlation", "r2")
+        )
+        assert r["low"] is not None and r["method"] == r2["method"] == "crossed seeds and examples"
+        assert (r2["low"] == 0) == (r["low"] <= 0 <= r["high"]) and r2["low"] <= r2["value"] <= r2["high"]
+
+
+def test_a_distance_is_never_below_0_and_a_difference_of_distances_may_be(subject_of):
+    flat = torch.full((1, 3, 5, 5), 0.2, dtype=torch.float64)
+    one, far = subject_of("a", layers=(0,), ll=flat), subject_of("a", seed=3, layers=(0,))
+    few = Subject("a", [*one.pairs[:2], *far.pairs[2:4]])
+    found = summarize([few])
+    (row,) = rows_of(found, "means", measure="flat_language", head="mean")
+    values = few.values("flat_language")[:, 0, 0]
+    assert mean(values, [pair.cluster for pair in few.pairs])["low"] < 0 and row["low"] == 0
+    (less,) = rows_of(found, "means", measure="soft_less_flat_language", head="mean")
+    free = mean(few.values("soft_less_flat_language")[:, 0, 0], [pair.cluster for pair in few.pairs])
+    assert free["low"] < 0 and (less["low"], less["high"]) == (free["low"], free["high"])
+    cosines = [
+        row for row in found["means"] if row["measure"].startswith("cosine_") and row["low"] is not None
+    ]
+    assert cosines and all(row["low"] >= -1 and row["high"] <= 1 for row in cosines)
 
 
 def test_differences_are_paired_with_the_first_model(subject_of):
@@ -102,8 +150,36 @@ def test_seeds_are_paired_by_name_and_a_single_model_with_each(subject_of):
     assert (by_seed["paired"], by_seed["seeds"]) == ("by seed", 2)
     from_one = rows_of(summarize([start, *arms[:2]]), "differences", measure="soft_lv", layer=0)[0]
     assert from_one["paired"] == "from the one model start" and from_one["seeds"] == 2
-    strangers = summarize([arms[0], arms[1], subject_of("b:7", layers=(0,)), subject_of("b:8", layers=(0,))])
-    assert strangers["differences"] == []
+
+
+def test_a_single_model_without_a_seed_is_compared_with_each_of_the_first_arms(subject_of):
+    arm = [subject_of(f"a:{i}", seed=i, layers=(0,)) for i in range(2)]
+    single = subject_of("b", seed=7, layers=(0,))
+    (row,) = rows_of(summarize([*arm, single]), "differences", measure="soft_lv")
+    value = lambda one: one.values("soft_lv")[:, 0, 0].mean()
+    wanted = value(single) - (value(arm[0]) + value(arm[1])) / 2
+    assert row["value"] == pytest.approx(wanted, rel=1e-4) and row["seeds"] == 2
+    assert row["paired"] == "the one model b from each seed of a"
+
+
+def test_where_only_some_seeds_match_it_is_said_which(subject_of):
+    made = [subject_of(name, seed=i, layers=(0,)) for i, name in enumerate(("a:0", "a:1", "b:1", "b:2"))]
+    (row,) = rows_of(summarize(made), "differences", measure="soft_lv")
+    value = lambda one: one.values("soft_lv")[:, 0, 0].mean()
+    assert row["value"] == pytest.approx(value(made[2]) - value(made[1]), rel=1e-4)
+    assert (row["paired"], row["seeds"]) == ("over seed 1 alone", 1)
+
+
+def test_seeds_that_do_not_match_are_refused_before_anything_is_worked_out(subject_of):
+    made = [subject_of(name, layers=(0,)) for name in ("a:0", "a:1", "b:5", "b:6")]
+    said = []
+    with pytest.raises(ValueError, match=r"b:5, b:6 share no seed with a \(0, 1\); name them b:0, b:1"):
+        summarize(made, said.append)
+    assert said == []
+    with pytest.raises(ValueError, match=r"b:5 shares no seed with a \(0, 1\); name it b:0"):
+        check_pairing(["a:0", "a:1", "b:5"])
+    for names in ([], ["a"], ["a", "b:5", "b:6"], ["a:0", "a:1", "b"], ["a:0", "a:1", "b:1", "b:7"]):
+        check_pairing(names)
 
 
 def test_a_difference_between_models_is_in_layers_that_both_have(subject_of):
@@ -178,6 +254,8 @@ def test_models_that_do_not_fit_are_named(subject_of):
         summarize([one, Subject("b", one.pairs[:-1])])
     with pytest.raises(ValueError, match="the models of x have different layers or heads"):
         summarize([subject_of("x:1"), subject_of("x:2", layers=(0,))])
+    with pytest.raises(ValueError, match="the models of x were matched on different examples"):
+        summarize([subject_of("x:1"), subject_of("x:2", match=False)])
     with pytest.raises(ValueError, match="no pair of a was measured"):
         Subject("a", [])
     with pytest.raises(ValueError, match="expected .12, 2, 2. and a cluster an example"):
@@ -202,7 +280,7 @@ def test_a_folder_holds_numbers_report_records_and_figures_and_is_never_overwrit
             with Image.open(tmp_path / "out" / name) as picture:
                 assert min(picture.size) > 150
     whole = json.loads((tmp_path / "out" / "analysis.json").read_text())
-    assert whole["means"] == found["means"] and whole["level"] == 0.95
+    assert whole["means"] == found["means"] and whole["level"] == LEVEL
     lines = [json.loads(line) for line in (tmp_path / "out" / "records.jsonl").read_text().splitlines()]
     assert len(lines) == 3 * 24 and {line["model"] for line in lines} == {"a|b", "after:1", "after:2"}
     assert lines[5]["values"]["soft_lv"][1][2] == pytest.approx(
@@ -222,13 +300,14 @@ def test_panels_of_a_figure_that_stay_empty_are_not_drawn(subject_of):
     assert [panel.get_title()[0] for panel in panels[:6]] == list("abcdef")
 
 
-def test_seeds_are_told_one_by_one_only_where_the_first_question_is(subject_of):
+def test_seeds_of_a_pooled_arm_are_told_one_by_one_only_in_the_numbers(subject_of):
     made = [subject_of("s"), *[subject_of(f"arm:{i}", seed=1 + i, layers=(0,)) for i in range(3)]]
-    told = report(with_notes(summarize(made)))
+    found = summarize(made)
+    told = report(with_notes(found))
     first, others = told.split("## Do alignment and congruence go with the score")
-    assert "| arm:1 |" in first.split("(section 5.2)")[1] and "| arm:1 |" not in others
-    for part in (first.split("Of own ↔ target")[1].split("##")[0], others):
-        assert "| arm (mean of 3 seeds) |" in part and "| s |" in part and "| arm:1 |" not in part
+    for part in (first.split("Of own ↔ target")[1].split("##")[0], first.split("(section 5.2)")[1], others):
+        assert "| arm (mean of 3 seeds) |" in part and "| s |" in part
+    assert "arm:1" not in told and rows_of(found, "correlations", model="arm:1")
 
 
 def test_every_line_of_a_table_has_as_many_cells(subject_of):

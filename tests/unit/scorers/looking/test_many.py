@@ -56,6 +56,19 @@ def test_regions_run_in_batches_that_fit_the_memory(captions, pictures):
     handle.remove()
 
 
+@pytest.mark.parametrize("name", ["uniter", "lxmert", "llava-likelihood"])
+def test_without_the_match_the_model_runs_once_and_the_match_is_not_known(name, captions, pictures):
+    scorer, runs = SCORERS[name].build(), []
+    handle = scorer.model.register_forward_hook(lambda *given: runs.append(1))
+    scorer.match = lambda *given: pytest.fail("the match was asked for")
+    (many,) = look_many(scorer, captions[:1], pictures[:1], match=False)
+    assert many.match is None and len(runs) == 1
+    one = look(scorer, captions[0], pictures[0], match=False)
+    assert one.match is None and len(runs) == 2
+    assert_close(one.at().lv, many.at().lv)
+    handle.remove()
+
+
 def test_a_picture_for_every_caption_is_asked_for(captions, pictures):
     with pytest.raises(ValueError, match="4 captions and 3 pictures"):
         look_many(SCORERS["uniter"].build(), captions, pictures)
