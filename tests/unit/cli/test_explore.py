@@ -53,7 +53,7 @@ def test_scenes_are_looked_at_without_any_option_but_the_model(tmp_path, monkeyp
     ]
 
 
-def test_two_checkpoints_are_seen_on_one_page(tmp_path, monkeypatch):
+def test_two_checkpoints_are_seen_on_one_page(tmp_path):
     from cacr.training.start import scenes_start
 
     with scenes_start() as folder:
@@ -62,7 +62,7 @@ def test_two_checkpoints_are_seen_on_one_page(tmp_path, monkeypatch):
             main(["explore", "scenes-start", "--compare", str(folder), "--n", "1", "--out", str(page)]) == 0
         )
         said = page.read_text()
-        assert '"name":"scenes-start"' in said and f'"title":{json.dumps(str(folder))}' in said
+        assert '"name":"scenes-start"' in said and '"name":"scenes_start"' in said
 
 
 def test_the_first_captions_of_all_pictures_come_before_the_second(vilt, photos, tmp_path):
