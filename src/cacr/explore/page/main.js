@@ -189,6 +189,8 @@ function build() {
     main.append(apart.node);
   }
   document.getElementById("items").replaceWith(itemChooser());
+  const bar = document.querySelector(".controls"); // its lines depend on the width
+  if (bar) document.documentElement.style.setProperty("--below-bar", `${bar.offsetHeight + 8}px`);
   update_all();
   if (focused && !focused.isConnected) focusAgain(focused, nodeAt(way));
   const asked = STATE.item;

@@ -122,6 +122,21 @@ def test_two_models_are_shown_one_by_one_or_side_by_side(opened):
         assert to_three_digits(pane.locator(".lists .number").first.inner_text(), float(values.max()))
 
 
+UNCOVERED = """() => [...document.querySelectorAll(".word, .lists .number, .map")].every((node) => {
+    node.scrollIntoView({ block: "center" });
+    const { left, top, width, height } = node.getBoundingClientRect();
+    const there = document.elementFromPoint(left + width / 2, top + height / 2);
+    return node.contains(there) || there.contains(node);
+})"""
+
+
+@pytest.mark.parametrize("shown", ["0", "0-1"])
+def test_a_picture_that_stays_while_one_scrolls_covers_nothing(opened, shown):
+    page = opened(two_by_two(models=("start", "cacr")), f"#models={shown}")
+    page.set_viewport_size({"width": 1280, "height": 760})
+    assert page.evaluate(UNCOVERED)
+
+
 @pytest.mark.parametrize("carried", ["soft", "hard"])
 def test_the_difference_of_divergences_is_the_first_less_the_second(opened, carried):
     from cacr.explore.relations import relations
