@@ -9,9 +9,26 @@ import os
 import re
 import shutil
 import socket
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+
+def read_toml(path: Path, missing: str) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        FileNotFoundError: No such file; it says ``missing``.
+        ValueError: Not TOML.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(missing)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
 
 
 def write_text_whole(path: Path, text: str) -> None:

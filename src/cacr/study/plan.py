@@ -26,13 +26,13 @@ against = "none, asked"
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cacr._files import read_toml
 from cacr._messages import unknown
 from cacr.recipes import recipe_path
 from cacr.study.measures import MEASURES, Measure
@@ -167,14 +167,8 @@ class StudyPlan:
             FileNotFoundError: No such file.
             ValueError: Not TOML, or a mistake in it.
         """
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no plan at {path}; expected a TOML file, or the name of a packaged plan"
-            )
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not TOML: {error}") from error
+        missing = f"no plan at {path}; expected a TOML file, or the name of a packaged plan"
+        tables = read_toml(path, missing)
         try:
             return cls(**_read(tables))
         except ValueError as error:

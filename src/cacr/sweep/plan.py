@@ -13,12 +13,12 @@ layer = {low = 0, high = 2}             # whole numbers where both ends are
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from cacr._files import read_toml
 from cacr._messages import unknown
 from cacr.training.config import SWEEP, TrainConfig, converted
 
@@ -94,12 +94,8 @@ class SweepPlan:
             FileNotFoundError: No such file.
             ValueError: Not TOML, no such table, or a mistake in it.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"no recipe at {path}; expected a TOML file with a table [{SWEEP}]")
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get(SWEEP)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not TOML: {error}") from error
+        missing = f"no recipe at {path}; expected a TOML file with a table [{SWEEP}]"
+        table = read_toml(path, missing).get(SWEEP)
         if not isinstance(table, dict):
             raise ValueError(f"{path} has no table [{SWEEP}]; it says what to search (see docs/recipes.md)")
         names = [f.name for f in fields(cls)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from cacr._files import read_toml
 from cacr._messages import unknown
 from cacr.losses import LOSSES, SCHEDULES
 
@@ -189,14 +189,8 @@ class TrainConfig:
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """The values of a recipe file, checked for unknown names and wrong types."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no recipe at {path}; expected a TOML file, or the name of a packaged recipe such as scenes"
-        )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
+    expected = "expected a TOML file, or the name of a packaged recipe such as scenes"
+    values = read_toml(path, f"no recipe at {path}; {expected}")
     values.pop(SWEEP, None)  # for `cacr sweep`
     kinds = {field.name: str(field.type) for field in fields(TrainConfig)}
     for name, value in values.items():
