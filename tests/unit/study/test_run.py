@@ -34,7 +34,7 @@ TINY = """
 seeds = [0, 1]
 steps = 5
 album = 2
-examples = 40
+examples = 60
 gallery = 4
 [starts.asked]
 mask_relations = true
