@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, console, tell
 from cacr.cli.study import following
 from cacr.demo import DemoConfig, run_demo
 from cacr.demo.report import write_report
@@ -48,9 +48,7 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
         if killed:
             raise killed
         return 130
-    console.print(
-        f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --out runs/explore --image 3"
-    )
+    tell(f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --compare scenes-start")
     return 0
 
 
