@@ -69,6 +69,11 @@ def test_the_demo_leaves_a_report_that_can_be_remade(tmp_path):
     assert unfinished.is_file()
 
 
+def listen():
+    """Hear Ctrl-C, which a job in the background ignores."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_leaves_a_partial_report(tmp_path):
     arguments = ["demo", "--out", "d", "--seeds", "9", "--steps", "6", "--examples", "8", "--gallery", "4"]
     process = subprocess.Popen(
@@ -77,7 +82,7 @@ def test_ctrl_c_leaves_a_partial_report(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
+        preexec_fn=listen,
     )
     deadline = time.monotonic() + 120
     finished = tmp_path / "d" / "arms" / "flat-seed-0" / "records" / "scenes-retrieval.jsonl"
