@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 from cacr.explore.analysis.pairs import Measured
 
 
+def arm_and_seed(name: str) -> tuple[str, str]:
+    """The two parts of ARM:SEED; the whole name and nothing where there is no colon.
+
+    Example:
+        >>> arm_and_seed("CACR:0"), arm_and_seed("start")
+        (('CACR', '0'), ('start', ''))
+    """
+    arm, _, seed = name.rpartition(":")
+    return arm or name, seed if ":" in name else ""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """One model, and what was measured of it.
@@ -54,12 +65,12 @@ class Subject:
     @property
     def arm(self) -> str:
         """What stands before the last colon of its name."""
-        return self.name.rpartition(":")[0] or self.name
+        return arm_and_seed(self.name)[0]
 
     @property
     def seed(self) -> str:
         """What stands after it; empty where there is none."""
-        return self.name.rpartition(":")[2] if ":" in self.name else ""
+        return arm_and_seed(self.name)[1]
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from cacr.explore.analysis.correlations import (
 )
 from cacr.explore.analysis.intervals import FREE, mean, pooled, told
 from cacr.explore.analysis.measures import CORRELATED, MEASURES
-from cacr.explore.analysis.subject import Subject
+from cacr.explore.analysis.subject import Subject, arm_and_seed
 from cacr.statistics import Estimate
 
 Row = dict[str, Any]
@@ -261,15 +261,10 @@ def check_pairing(names: Sequence[str]) -> None:
     """
     arms: dict[str, list[str]] = {}
     for name in names:
-        arms.setdefault(_arm_and_seed(name)[0], []).append(name)
+        arms.setdefault(arm_and_seed(name)[0], []).append(name)
     first, *others = arms.values() or [[]]
     for own in others:
         _partners(own, first)
-
-
-def _arm_and_seed(name: str) -> tuple[str, str]:
-    arm, _, seed = name.rpartition(":")
-    return arm or name, seed if ":" in name else ""
 
 
 def _partners(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[tuple[str, str]], str]:
@@ -277,13 +272,13 @@ def _partners(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[tuple[st
 
     By seed. A single model is paired with each of the other arm's: the first arm's always, another if it has no seed.
     """
-    (arm, seed), (first, _) = _arm_and_seed(ours[0]), _arm_and_seed(theirs[0])
+    (arm, seed), (first, _) = arm_and_seed(ours[0]), arm_and_seed(theirs[0])
     if len(theirs) == 1:
         return [(one, theirs[0]) for one in ours], f"from the one model {theirs[0]}"
     if len(ours) == 1 and not seed:
         return [(ours[0], one) for one in theirs], f"the one model {arm} from each seed of {first}"
-    by_seed = {_arm_and_seed(one)[1]: one for one in theirs}
-    pairs = [(one, by_seed[s]) for one in ours if (s := _arm_and_seed(one)[1]) in by_seed]
+    by_seed = {arm_and_seed(one)[1]: one for one in theirs}
+    pairs = [(one, by_seed[s]) for one in ours if (s := arm_and_seed(one)[1]) in by_seed]
     if not pairs:
         renamed = ", ".join(f"{arm}:{s}" for _, s in zip(ours, by_seed, strict=False))
         share, them = ("share", "them") if len(ours) > 1 else ("shares", "it")
@@ -292,7 +287,7 @@ def _partners(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[tuple[st
         )
     if len(pairs) == len(ours) == len(theirs):
         return pairs, "by seed"
-    seeds = [_arm_and_seed(one)[1] for one, _ in pairs]
+    seeds = [arm_and_seed(one)[1] for one, _ in pairs]
     return pairs, f"over seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} alone"
 
 
