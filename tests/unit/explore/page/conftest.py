@@ -73,3 +73,23 @@ def opened(browser, tmp_path):
     assert complaints == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert len({url.split("#")[0] for url in asked if url.startswith("file:")}) <= len(contexts)
+
+
+@pytest.fixture
+def touched(browser, tmp_path):
+    """Open a page of items on a phone that knows touch alone; its numbers are there."""
+    contexts = []
+
+    def open_items(items):
+        path = write_page(items, tmp_path / "page.html").path
+        contexts.append(
+            browser.new_context(has_touch=True, viewport={"width": 390, "height": 800}, offline=True)
+        )
+        page = contexts[-1].new_page()
+        page.goto(path.as_uri())
+        page.evaluate("() => loadItem(0).then(() => true)")
+        return page
+
+    yield open_items
+    for context in contexts:
+        context.close()

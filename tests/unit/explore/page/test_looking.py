@@ -229,19 +229,12 @@ def test_a_phone_shows_one_column_and_nothing_wider(opened, width):
         page.locator("#next").dispatch_event("click")
 
 
-def test_touch_chooses_without_hovering(browser, tmp_path):
-    from cacr.explore.page import write_page
-
-    path = write_page([one_item()], tmp_path / "page.html").path
-    context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 800}, offline=True)
-    page = context.new_page()
-    page.goto(path.as_uri())
-    page.evaluate("() => loadItem(0).then(() => true)")
+def test_touch_chooses_without_hovering(touched):
+    page = touched([one_item()])
     page.locator(".word").nth(1).tap()
     assert page.evaluate(CHOSEN) == "red"
     page.locator('.hit[data-region="2"]').dispatch_event("click")
     assert "region 2 attends" in page.locator(".lists h3").nth(1).inner_text()
-    context.close()
 
 
 def test_without_script_a_sentence_says_so(browser, tmp_path):

@@ -39,17 +39,12 @@ def test_a_click_on_a_list_after_one_on_a_word_is_not_lost(opened):
     assert page.evaluate(CHOSEN) == word
 
 
-def test_a_tap_on_a_list_after_one_on_a_word_is_not_lost(browser, tmp_path):
-    path = write_page([one_item()], tmp_path / "page.html").path
-    context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 800}, offline=True)
-    page = context.new_page()
-    page.goto(path.as_uri())
-    page.evaluate("() => loadItem(0).then(() => true)")
+def test_a_tap_on_a_list_after_one_on_a_word_is_not_lost(touched):
+    page = touched([one_item()])
     page.locator(".word").nth(1).tap()
     wanted = line(page, 0, 1).get_attribute("data-index")
     line(page, 0, 1).tap()
     assert f"region {wanted} attends" in page.locator(".lists h3").nth(1).inner_text()
-    context.close()
 
 
 def test_keys_go_from_a_word_into_its_list_and_stay_there(opened):
