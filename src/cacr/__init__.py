@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cacr.attention import AttentionBlocks
-    from cacr.losses import cacr_loss, flatness_loss, iais_loss, soft_equivalence_loss
+    from cacr.losses import (
+        cacr_loss,
+        cacr_loss_from_query_key,
+        flatness_loss,
+        iais_loss,
+        soft_equivalence_loss,
+    )
     from cacr.regularizer import attach
 
 __version__ = "0.1.0"
@@ -14,11 +20,20 @@ _HOMES = {
     "AttentionBlocks": "cacr.attention",
     "attach": "cacr.regularizer",
     "cacr_loss": "cacr.losses",
+    "cacr_loss_from_query_key": "cacr.losses",
     "flatness_loss": "cacr.losses",
     "iais_loss": "cacr.losses",
     "soft_equivalence_loss": "cacr.losses",
 }
-__all__ = ["AttentionBlocks", "attach", "cacr_loss", "flatness_loss", "iais_loss", "soft_equivalence_loss"]
+__all__ = [
+    "AttentionBlocks",
+    "attach",
+    "cacr_loss",
+    "cacr_loss_from_query_key",
+    "flatness_loss",
+    "iais_loss",
+    "soft_equivalence_loss",
+]
 
 
 def __getattr__(name: str) -> Any:

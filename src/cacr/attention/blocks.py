@@ -129,7 +129,7 @@ class AttentionBlocks:
 
         Args:
             query: [batch, head, sequence, width].
-            key: [batch, head, sequence, width].
+            key: [batch, head, sequence, width], or fewer heads that each serve as many queries' heads in a row (GQA).
             text_mask: [batch, sequence], True where a position counts as text. Leave out [CLS] and [SEP] to
                 read the paper as its authors' release does.
             region_mask: [batch, sequence], True where a position counts as a region.
@@ -147,13 +147,7 @@ class AttentionBlocks:
 
         Source: github.com/KhoomeiK/CACR, model/attention.py (the space "probabilities").
         """
-        if space not in SPACES:
-            raise ValueError(unknown("space", space, SPACES))
-        if heads not in HEADS:
-            raise ValueError(unknown("heads", heads, HEADS))
-        _check_query_key(query, key, text_mask, region_mask)
-        scale = query.shape[-1] ** -0.5 if scale is None else scale
-        call = Captured(query, key, scale)
+        call = check_query_key(query, key, text_mask, region_mask, scale, space, heads)
         return cls(**cut(dict.fromkeys(BLOCKS, call), text_mask, region_mask, space, heads))
 
     @classmethod
@@ -196,13 +190,33 @@ class AttentionBlocks:
         return cls(block("l", "l"), *cross, block("v", "v"), cutter.real("l"), cutter.real("v"))
 
 
-def _check_query_key(query: Tensor, key: Tensor, text_mask: Tensor, region_mask: Tensor) -> None:
-    if query.ndim != 4 or query.shape != key.shape:
+def check_query_key(
+    query: Tensor,
+    key: Tensor,
+    text_mask: Tensor,
+    region_mask: Tensor,
+    scale: float | None,
+    space: str,
+    heads: str,
+) -> Captured:
+    """The attention call that these arguments of `AttentionBlocks.from_query_key` describe, once they are checked."""
+    if space not in SPACES:
+        raise ValueError(unknown("space", space, SPACES))
+    if heads not in HEADS:
+        raise ValueError(unknown("heads", heads, HEADS))
+    same = query.ndim == key.ndim == 4 and (len(query), *query.shape[2:]) == (len(key), *key.shape[2:])
+    if not same or key.shape[1] == 0 or query.shape[1] % key.shape[1]:
         raise ValueError(
-            f"query has shape {tuple(query.shape)} and key {tuple(key.shape)}; expected the same "
-            "[batch, head, sequence, width] for both (repeat grouped keys first)"
+            f"query has shape {tuple(query.shape)} and key {tuple(key.shape)}; expected [batch, head, sequence, "
+            "width] for both, with equal numbers of heads or a divisor of the query's in the key"
+        )
+    if query.device != key.device or query.dtype != key.dtype or not query.is_floating_point():
+        raise TypeError(
+            f"query is {query.dtype} on {query.device} and key {key.dtype} on {key.device}; expected one "
+            "floating-point type on one device"
         )
     _check_sequence_masks(query.shape[0], query.shape[2], text_mask, region_mask)
+    return Captured(query, key, query.shape[-1] ** -0.5 if scale is None else scale)
 
 
 def _check_sequence_masks(batch: int, sequence: int, text_mask: Tensor, region_mask: Tensor) -> None:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import Tensor
+
 from cacr.attention.blocks import AttentionBlocks
 from cacr.attention.checks import check_lengths, refuse_unpaired
 from cacr.attention.choices import chosen_rows
 from cacr.attention.cut import Captured, cut
+from cacr.attention.factored import FactoredBlocks, factored
 from cacr.attention.layouts import Layout, Run
 
 
 def blocks_of(
-    run: Run, layout: Layout, layer: int, select: Any, space: str, heads: str
-) -> AttentionBlocks | None:
+    run: Run,
+    layout: Layout,
+    layer: int,
+    select: Any,
+    space: str,
+    heads: str,
+    factor: Callable[[Captured, Tensor, str], bool] | None = None,
+) -> AttentionBlocks | FactoredBlocks | None:
     """Blocks of a layer from the calls in ``run``; None where no example is selected.
 
     Args:
@@ -24,6 +33,7 @@ def blocks_of(
         select: As for `AttentionWatch`.
         space: "probabilities" or "scores".
         heads: "mean" or "each".
+        factor: (call, region mask, space) -> whether S_VV of that call is left as queries and keys; None: never.
 
     Raises:
         ValueError: Masks, selection or attention that do not fit each other.
@@ -39,6 +49,8 @@ def blocks_of(
             return None
         captured = _each_once(captured, lambda call: call.rows(rows))
     refuse_unpaired(text, regions, layout)
+    if factor is not None and factor(captured["vv"], regions, space):
+        return factored(captured, text, regions, space, heads)
     return AttentionBlocks(**cut(captured, text, regions, space, heads))
 
 

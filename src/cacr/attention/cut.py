@@ -18,6 +18,8 @@ from torch import Tensor
 from cacr.attention.precision import at_least_float32, full_precision
 
 BLOCKS = ("ll", "lv", "vl", "vv")
+Where = Tensor | slice | None
+"""Positions to take from a sequence: [batch, entry], the same slice of all examples, or all of them (None)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,11 @@ class Captured:
         assert self.query is not None and self.key is not None
         return self.query.shape[0], self.query.shape[2], self.key.shape[2]
 
+    @property
+    def rows_differ(self) -> bool:
+        """Whether one query may see keys that another may not."""
+        return self.causal if self.allowed is None else self.allowed.shape[2] != 1
+
     def rows(self, index: Any) -> Captured:
         """The same of some examples only."""
         batch = self.size[0]
@@ -89,7 +96,10 @@ class Cutter:
     """
 
     def __init__(self, text_mask: Tensor, region_mask: Tensor):
-        self._where = {"l": _compact(text_mask), "v": _compact(region_mask)}
+        self._where: dict[str, tuple[Where, Tensor]] = {
+            "l": _compact(text_mask),
+            "v": _compact(region_mask),
+        }
         self._gathered: dict[tuple[int, str, str], Tensor] = {}
 
     def real(self, side: str) -> Tensor:
@@ -101,8 +111,8 @@ class Cutter:
         if captured.logits is not None:
             part = _take(captured.logits, self._where[rows][0], 2)
             return at_least_float32(_take(part, self._where[columns][0], 3))
-        query, key = self._side(captured, "query", rows), self._side(captured, "key", columns)
-        scores = query @ key.transpose(-1, -2)
+        query, key = self.side(captured, "query", rows), self.side(captured, "key", columns)
+        scores = grouped_scores(query, key)
         if captured.softcap is not None:
             scores = captured.softcap * (scores / captured.softcap).tanh()
         if captured.bias is not None:
@@ -117,63 +127,86 @@ class Cutter:
         if allowed is None and captured.causal:
             device = captured.seen.device
             allowed = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=device).tril()
-        if allowed is None or allowed.shape[2] == 1:
+        if allowed is None or not captured.rows_differ:
             return None
         batch = self._where["l"][1].shape[0]
         allowed = allowed.any(1, keepdim=True).expand(batch, 1, queries, keys)
         return _take(_take(allowed, self._where[rows][0], 2), self._where[columns][0], 3)[:, 0]
 
-    def _side(self, captured: Captured, name: str, side: str) -> Tensor:
+    def side(self, captured: Captured, name: str, side: str) -> Tensor:
+        """Rows of a call's "query", scaled, or of its "key": [batch, head or group, row, width], float32 or better."""
         place = (id(captured), name, side)
         if place not in self._gathered:
             part = at_least_float32(_take(getattr(captured, name), self._where[side][0], 2))
-            if name == "query":
-                part = part * captured.scale
-            else:
-                assert captured.query is not None and captured.key is not None
-                part = part.repeat_interleave(captured.query.shape[1] // captured.key.shape[1], dim=1)
-            self._gathered[place] = part
+            self._gathered[place] = part * captured.scale if name == "query" else part
         return self._gathered[place]
+
+    def positions(self, side: str) -> Where:
+        """Where in the sequence the rows of the cut lie."""
+        return self._where[side][0]
 
 
 def cut(
-    captured: Mapping[str, Captured], text_mask: Tensor, region_mask: Tensor, space: str, heads: str
+    captured: Mapping[str, Captured],
+    text_mask: Tensor,
+    region_mask: Tensor,
+    space: str,
+    heads: str,
+    cutter: Cutter | None = None,
 ) -> dict[str, Any]:
     """The fields of `AttentionBlocks`, from the attention call that each block comes from.
 
     Args:
-        captured: Of "ll", "lv", "vv" and, if it exists, "vl": the call of which it is a part.
+        captured: Of "ll", "lv", "vv" and, if it exists, "vl": the call of which it is a part. Blocks that are not
+            named are left out.
         text_mask: [batch, positions] of the sequence of text, which may be the joint sequence.
         region_mask: [batch, positions] of the sequence of regions, which may be the joint sequence.
         space: "probabilities" or "scores".
         heads: "mean" or "each".
+        cutter: Of these masks, if there is one already.
 
     Raises:
         ValueError: The cross attention is incomplete: some words cannot see some regions, or the reverse.
     """
-    cutter = Cutter(text_mask, region_mask)
+    cutter = cutter or Cutter(text_mask, region_mask)
     fields: dict[str, Any] = {"vl": None, "space": space}
     with full_precision(text_mask.device):
         for name, call in captured.items():
-            rows, columns = name[0], name[1]
-            scores, allowed = cutter.scores(call, rows, columns), cutter.allowed(call, rows, columns)
-            real_row, real_column = cutter.real(rows), cutter.real(columns)
-            pairs = real_row[:, :, None] & real_column[:, None, :]
-            if allowed is not None and rows != columns:
-                _refuse_incomplete(name, pairs & ~allowed)
-            elif allowed is not None:
-                pairs = pairs & allowed
-                fields[f"{name}_support"] = pairs
-            if space == "probabilities":
-                lowest = torch.finfo(scores.dtype).min
-                scores = scores.masked_fill(~pairs[:, None], lowest).softmax(-1)
-            scores = scores.masked_fill(~pairs[:, None], 0.0)
-            if torch.compiler.is_compiling() and allowed is not None and rows != columns:
-                scores = scores.masked_fill(
-                    (pairs & ~allowed)[:, None], torch.nan
-                )  # refused where one can ask
-            fields[name] = scores.mean(1) if heads == "mean" else scores
+            fields |= one_block(cutter, call, name, space, heads)
     return fields | {"text_mask": cutter.real("l"), "region_mask": cutter.real("v")}
+
+
+def one_block(cutter: Cutter, call: Captured, name: str, space: str, heads: str) -> dict[str, Tensor]:
+    """One block by its name, and its support if it has one; see `cut`."""
+    rows, columns = name[0], name[1]
+    fields: dict[str, Tensor] = {}
+    scores, allowed = cutter.scores(call, rows, columns), cutter.allowed(call, rows, columns)
+    real_row, real_column = cutter.real(rows), cutter.real(columns)
+    pairs = real_row[:, :, None] & real_column[:, None, :]
+    if allowed is not None and rows != columns:
+        _refuse_incomplete(name, pairs & ~allowed)
+    elif allowed is not None:
+        pairs = pairs & allowed
+        fields[f"{name}_support"] = pairs
+    if space == "probabilities":
+        scores = scores.masked_fill(~pairs[:, None], torch.finfo(scores.dtype).min).softmax(-1)
+    scores = scores.masked_fill(~pairs[:, None], 0.0)
+    if torch.compiler.is_compiling() and allowed is not None and rows != columns:
+        scores = scores.masked_fill((pairs & ~allowed)[:, None], torch.nan)  # refused where one can ask
+    fields[name] = scores.mean(1) if heads == "mean" else scores
+    return fields
+
+
+def grouped_scores(query: Tensor, key: Tensor) -> Tensor:
+    """Query · keyᵀ, [batch, head, row, column]; a key shared by several heads is not repeated.
+
+    Args:
+        query: [batch, head, row, width].
+        key: [batch, group, column, width]; each group serves head / group heads in a row.
+    """
+    batch, heads, rows, width = query.shape
+    folded = query.reshape(batch, key.shape[1], -1, width)  # the heads of a group become rows
+    return (folded @ key.mT).view(batch, heads, rows, key.shape[2])
 
 
 def _refuse_incomplete(name: str, missing: Tensor) -> None:
@@ -189,19 +222,30 @@ def _refuse_incomplete(name: str, missing: Tensor) -> None:
     )
 
 
-def _compact(mask: Tensor) -> tuple[Tensor | None, Tensor]:
-    """Positions of the True entries, in order, padded to the longest row: [batch, longest], and which are real."""
+def _compact(mask: Tensor) -> tuple[Where, Tensor]:
+    """Positions of the True entries, in order, padded to the longest row: [batch, longest], and which are real.
+
+    Where they lie side by side and begin at the same position in all examples, they are a slice, which costs nothing.
+    """
     if torch.compiler.is_compiling():
         return None, mask
-    counts = mask.sum(1)
-    where = (~mask).byte().argsort(dim=1, stable=True)[:, : int(counts.max())]
-    return where, torch.arange(where.shape[1], device=mask.device) < counts[:, None]
+    counts, places = mask.sum(1), torch.arange(mask.shape[1], device=mask.device)
+    first = mask.byte().argmax(1)
+    last = torch.where(mask, places, -1).amax(1)
+    side_by_side = ((last - first + 1 == counts) & (first == first[0])).all()
+    longest, start, regular = torch.stack([counts.max(), first[0], side_by_side]).tolist()  # asked once
+    real = torch.arange(longest, device=mask.device) < counts[:, None]
+    if regular:
+        return slice(start, start + longest), real
+    return (~mask).byte().argsort(dim=1, stable=True)[:, :longest], real
 
 
-def _take(x: Tensor, where: Tensor | None, axis: int) -> Tensor:
+def _take(x: Tensor, where: Where, axis: int) -> Tensor:
     """Entries ``where`` [batch, entry] of ``x`` [batch, head, ...] along axis 2 or 3."""
     if where is None:
         return x
+    if isinstance(where, slice):
+        return x[:, :, where] if axis == 2 else x[..., where]
     if axis == 2:
         index = rearrange(where, "batch row -> batch 1 row 1").expand(-1, x.shape[1], -1, x.shape[3])
     else:

@@ -21,6 +21,8 @@ from cacr.attention.checkpointing import Exemption, checkpointed_layers
 from cacr.attention.checks import wrong_number
 from cacr.attention.choices import DATA_PARALLEL, chosen_layers, innermost
 from cacr.attention.counted import blocks_of
+from cacr.attention.cut import Captured
+from cacr.attention.factored import FactoredBlocks
 from cacr.attention.layouts import Layout, Run, layout_for
 
 MARK = "_cacr_watch"
@@ -90,7 +92,7 @@ class AttentionWatch:
         ]
         self._paused = self._armed = self._cut_already = False
         self._inputs: dict[str, Any] = {}
-        self._blocks: dict[int, AttentionBlocks] = {}
+        self._blocks: dict[int, AttentionBlocks | FactoredBlocks] = {}
         try:
             for path in sorted(paths):
                 self.taps[path] = tap(self.model.get_submodule(path), path, backend)
@@ -134,7 +136,10 @@ class AttentionWatch:
                 else "run the model in train mode with gradients, or in recording()"
             )
             raise RuntimeError(f"no forward pass was watched yet (or its batch held no pair): {when} first")
-        return self._blocks[number]
+        found = self._blocks[number]
+        if isinstance(found, FactoredBlocks):
+            found = self._blocks[number] = found.whole()
+        return found
 
     @property
     def active(self) -> bool:
@@ -261,7 +266,10 @@ class AttentionWatch:
             self._exemption.end()
             self._armed, self._inputs = False, {}
 
-    def _cut(self, layer: int) -> AttentionBlocks | None:
+    _factored: Callable[[Captured, Tensor, str], bool] | None = None
+    """Whether S_VV of a call is left as queries and keys until `blocks` asks for it; None: never."""
+
+    def _cut(self, layer: int) -> AttentionBlocks | FactoredBlocks | None:
         captured = {}
         for block, (path, place) in self.places[layer].items():
             captured[block] = self.taps[path].calls[place.call]
@@ -273,7 +281,7 @@ class AttentionWatch:
                 )
         config = getattr(self.model, "config", None)
         run = Run(self._inputs, config, captured, self.text_mask, self.region_mask, self.special_ids)
-        return blocks_of(run, self.layout, layer, self.select, self.space, self.heads)
+        return blocks_of(run, self.layout, layer, self.select, self.space, self.heads, self._factored)
 
 
 def watch(model: nn.Module, **options: Any) -> AttentionWatch:

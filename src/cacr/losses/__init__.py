@@ -11,6 +11,7 @@ from cacr.losses.ranking import hardest_negatives, ranking_loss
 from cacr.losses.registry import LOSSES, AttentionLoss, attention_loss
 from cacr.losses.schedules import SCHEDULES, schedule_weight
 from cacr.losses.soft_equivalence import soft_equivalence_loss
+from cacr.losses.streaming import cacr_loss_from_query_key, iais_loss_from_query_key
 
 __all__ = [
     "LOSSES",
@@ -20,10 +21,12 @@ __all__ = [
     "Reading",
     "attention_loss",
     "cacr_loss",
+    "cacr_loss_from_query_key",
     "congruence",
     "flatness_loss",
     "hardest_negatives",
     "iais_loss",
+    "iais_loss_from_query_key",
     "project",
     "ranking_loss",
     "schedule_weight",

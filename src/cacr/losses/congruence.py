@@ -8,6 +8,7 @@ text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,8 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cacr._messages import unknown
-from cacr.attention import AttentionBlocks
-from cacr.losses.divergence import log_rows, log_softmax, needs_probabilities, over_directions, symmetric_kl
+from cacr.losses.comparison import Blocks, Carried, closed, compared
+from cacr.losses.divergence import kl_rows, log_rows, softmax_rows, unit_rows
 
 NORMALIZE = ("softmax", "rows")
 ROWS = ("mean", "sum")
@@ -111,19 +112,33 @@ def congruence(
 
     Source: equations 3-5; github.com/KhoomeiK/CACR for the reading "release".
     """
-    cross = cross.detach() if reading.detach_cross else cross
-    projected = project(other, cross if reading.sharpen == 1 else sharpened(cross, reading.sharpen))
+    chosen = comparison(reading)
+    if chosen.on_scores is not None:  # whatever these matrices hold
+        chosen = replace(chosen, divergence=chosen.on_scores)
+    return closed(own, other, cross, chosen, own_mask, support)
+
+
+def comparison(reading: Reading) -> Carried:
+    """What a reading compares, and how; softmaxes of probabilities are worked out as nearly flat (`softmax_rows`)."""
+
+    def carrier(cross: Tensor) -> Tensor:
+        cross = cross.detach() if reading.detach_cross else cross
+        return cross if reading.sharpen == 1 else sharpened(cross, reading.sharpen)
+
     if reading.normalize == "rows":
-        if support is not None:
-            own, projected = own.masked_fill(~support, 0.0), projected.masked_fill(~support, 0.0)
-        log_p, log_q = log_rows(_unit_rows(own)), log_rows(_unit_rows(projected))
-    else:
-        log_p, log_q = log_softmax(own, own_mask, support), log_softmax(projected, own_mask, support)
-    return symmetric_kl(log_p, log_q, own_mask, reading.rows, support)
+        return Carried(_by_rows, reading.rows, name='normalize="rows"', carrier=carrier)
+    return Carried(
+        partial(softmax_rows, bounded=True),
+        reading.rows,
+        softmax_rows if reading.sharpen == 1 else None,
+        name=f"sharpen={reading.sharpen}",
+        carrier=carrier,
+        centered=True,
+    )
 
 
 def cacr_loss(
-    blocks: AttentionBlocks, direction: str = "both", variant: str = "release", **choices: Any
+    blocks: Blocks, direction: str = "both", variant: str = "release", **choices: Any
 ) -> Float[Tensor, ""]:
     """The regularizer of the paper: congruence of both directions, or of one, averaged over examples (eq. 6).
 
@@ -149,20 +164,24 @@ def cacr_loss(
         >>> cacr_loss(AttentionBlocks(same, same, same, same, real, real))
         tensor(0.)
     """
+    reading = chosen_reading(variant, choices)
+    return compared(blocks, comparison(reading), direction)
+
+
+def chosen_reading(variant: str, choices: Mapping[str, Any]) -> Reading:
+    """A variant with some of its choices changed; None keeps the variant's own.
+
+    Raises:
+        ValueError: An unknown variant or choice.
+    """
     if variant not in READINGS:
         raise ValueError(unknown("variant", variant, READINGS))
     known = Reading.__dataclass_fields__
     for name in choices:
         if name not in known:
             raise ValueError(unknown("choice", name, known))
-    reading = replace(READINGS[variant], **{k: v for k, v in choices.items() if v is not None})
-    if reading.normalize == "rows":
-        needs_probabilities(blocks, 'normalize="rows"')
-    if reading.sharpen != 1:
-        needs_probabilities(blocks, f"sharpen={reading.sharpen}")
-    return over_directions(blocks, direction, partial(congruence, reading=reading))
+    return replace(READINGS[variant], **{k: v for k, v in choices.items() if v is not None})
 
 
-def _unit_rows(x: Tensor) -> Tensor:
-    total = x.sum(-1, keepdim=True)
-    return x / total.masked_fill(total == 0, 1.0)
+def _by_rows(own: Tensor, projected: Tensor, pairs: Tensor | None) -> Tensor:
+    return kl_rows(log_rows(unit_rows(own, pairs)), log_rows(unit_rows(projected, pairs)), pairs)

@@ -1,4 +1,4 @@
-"""What every attention loss shares: the symmetric KL of the paper's equation 4, rows of logits, the two directions."""
+"""The symmetric KL of the paper's equation 4 between rows: of log probabilities, and of logits that are nearly flat."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cacr._messages import unknown
-from cacr.attention import AttentionBlocks, full_precision
+Divergence = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""How far rows are apart: (own, projected, pairs) -> [..., row] in nats.
 
-DIRECTIONS = ("both", "language", "vision")
-
-Side = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
-"""A loss of one direction: (own, other, cross, own_mask, support) -> one value per example (and head)."""
+``pairs`` is True where a column counts; None: everywhere."""
 
 
 def symmetric_kl(
@@ -39,18 +36,28 @@ def symmetric_kl(
 
     Source: arXiv:2212.10549, equation 4.
     """
-    return pool_rows((log_p.exp() - log_q.exp()) * (log_p - log_q), mask, rows, support)
+    return pool_rows(kl_rows(log_p, log_q, pairs(mask, support)), mask, rows)
+
+
+def kl_rows(
+    log_p: Float[Tensor, "*batch row column"],
+    log_q: Float[Tensor, "*batch row column"],
+    pairs: Bool[Tensor, "*#batch #row column"] | None,
+) -> Float[Tensor, "*batch row"]:
+    """KL(p‖q) + KL(q‖p) of each row over the columns that count; 0 for a row without any."""
+    return counted((log_p.exp() - log_q.exp()) * (log_p - log_q), pairs).sum(-1)
+
+
+def counted(terms: Tensor, pairs: Tensor | None) -> Tensor:
+    """Terms of columns that do not count as 0."""
+    return terms if pairs is None else terms.masked_fill(~pairs, 0.0)
 
 
 def pool_rows(
-    terms: Float[Tensor, "*batch row column"],
-    mask: Bool[Tensor, "*#batch row"],
-    rows: str = "mean",
-    support: Bool[Tensor, "*#batch row row"] | None = None,
+    values: Float[Tensor, "*batch row"], mask: Bool[Tensor, "*#batch row"], rows: str = "mean"
 ) -> Float[Tensor, "*batch"]:
-    """Sum over the columns that count, then mean or sum over real rows."""
-    per_row = terms.masked_fill(~pairs(mask, support), 0.0).sum(-1)
-    return per_row.sum(-1) if rows == "sum" else per_row.sum(-1) / mask.sum(-1)
+    """Mean or sum over the real rows of each example; what padding holds must be 0."""
+    return values.sum(-1) if rows == "sum" else values.sum(-1) / mask.sum(-1)
 
 
 def pairs(mask: Bool[Tensor, "*#batch own"], support: Bool[Tensor, "*#batch own own"] | None) -> Tensor:
@@ -65,8 +72,14 @@ def log_softmax(
     support: Bool[Tensor, "*#batch own own"] | None = None,
 ) -> Tensor:
     """Log softmax over the columns of each row that count."""
-    counts = mask[..., None, :] if support is None else pairs(mask, support)
-    return scores.masked_fill(~counts, torch.finfo(scores.dtype).min).log_softmax(-1)
+    return log_softmax_over(scores, mask[..., None, :] if support is None else pairs(mask, support))
+
+
+def log_softmax_over(
+    scores: Float[Tensor, "*batch row column"], pairs: Bool[Tensor, "*#batch #row column"] | None
+) -> Tensor:
+    """Log softmax over the columns that count."""
+    return _hidden(scores, pairs).log_softmax(-1)
 
 
 def log_rows(probabilities: Float[Tensor, "*batch own own"]) -> Tensor:
@@ -74,36 +87,80 @@ def log_rows(probabilities: Float[Tensor, "*batch own own"]) -> Tensor:
     return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 
-def needs_probabilities(blocks: AttentionBlocks, what: str) -> None:
-    """Refuse blocks of scores for a loss that is defined on probabilities."""
-    if blocks.space != "probabilities":
-        raise ValueError(
-            f'{what} needs probabilities and the blocks hold {blocks.space}; make them with space="probabilities"'
-        )
+class _SoftmaxRows(torch.autograd.Function):
+    """See `softmax_rows`. The gradient is made going forward: both need the same softmaxes."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, projected: Tensor, pairs: Tensor | None, bounded: bool) -> Tensor:
+        apart, p, q, gap = (_bounded if bounded else _unbounded)(own, projected, pairs)
+        rows = (gap * apart).sum(-1)
+        made: list[Tensor | None] = [None, None]
+        if ctx.needs_input_grad[0]:
+            made[0] = p.mul_(apart - (p * apart).sum(-1, keepdim=True)).add_(gap)
+        if ctx.needs_input_grad[1]:
+            made[1] = q.mul_(apart - (q * apart).sum(-1, keepdim=True)).add_(gap).neg_()
+        ctx.save_for_backward(*made)
+        return rows
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        made = ctx.saved_tensors
+        return *(None if one is None else one * upstream[..., None] for one in made), None, None
 
 
-def over_directions(blocks: AttentionBlocks, direction: str, side: Side) -> Float[Tensor, ""]:
-    """Mean over examples (and heads) of ``side`` in one direction, or the sum of both (equation 6).
+def softmax_rows(
+    own: Float[Tensor, "*batch row column"],
+    projected: Float[Tensor, "*batch row column"],
+    pairs: Bool[Tensor, "*#batch #row column"] | None,
+    bounded: bool = False,
+) -> Float[Tensor, "*batch row"]:
+    """KL(p‖q) + KL(q‖p), in nats, of p = softmax(own) and q = softmax(projected) over the columns that count.
 
-    Raises:
-        ValueError: An unknown direction, or one that needs S_VL where the model has none.
+    Args:
+        own: Logits.
+        projected: Logits to compare with.
+        pairs: True where a column counts.
+        bounded: Logits are within [-1, 1], as attention probabilities are. Then no maximum is subtracted, and p − q is
+            worked out from exp(x) − 1, since both are nearly uniform: taken apart it would cancel.
+
+    The sum is Σ (p − q)(own − projected): constants of a row drop out, since p − q sums to 0.
     """
-    if direction not in DIRECTIONS:
-        raise ValueError(unknown("direction", direction, DIRECTIONS))
-    if blocks.vl is None and direction != "language":
-        raise ValueError(
-            f"direction={direction!r} needs the attention from regions to words (S_VL), and these blocks have "
-            'none (vl=None: a causal model). Use direction="language"'
-        )
-    over_heads: Callable[[Tensor | None], Any] = lambda x: (
-        x[:, None] if blocks.per_head and x is not None else x
-    )
-    text = over_heads(blocks.text_mask), over_heads(blocks.ll_support)
-    regions = over_heads(blocks.region_mask), over_heads(blocks.vv_support)
-    with full_precision(blocks.ll.device):
-        total = blocks.ll.new_zeros(())
-        if direction != "vision":
-            total = total + side(blocks.ll, blocks.vv, blocks.lv, *text).mean()
-        if direction != "language" and blocks.vl is not None:
-            total = total + side(blocks.vv, blocks.ll, blocks.vl, *regions).mean()
-        return total
+    return _SoftmaxRows.apply(own, projected, pairs, bounded)
+
+
+def _bounded(own: Tensor, projected: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Own − projected, p, q and p − q, where exp(x) − 1 is small: nothing large is subtracted from anything large."""
+    count: Any = own.shape[-1] if pairs is None else pairs.sum(-1, keepdim=True).to(own.dtype).clamp_min(1)
+    x = own - 1 / count  # rows of probabilities have this mean
+    u, v = x.expm1(), projected.expm1()
+    if pairs is not None:
+        u.mul_(pairs), v.mul_(pairs)
+    z_u, z_v = (count + one.sum(-1, keepdim=True) for one in (u, v))
+    u.div_(z_u), v.div_(z_v)
+    gap = (u - v).add_((z_v - z_u) / (z_u * z_v))
+    p, q = u.add_(1 / z_u), v.add_(1 / z_v)
+    if pairs is not None:
+        gap.mul_(pairs), p.mul_(pairs), q.mul_(pairs)
+    return x.sub_(projected), p, q, gap
+
+
+def _unbounded(own: Tensor, projected: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Own − projected, p, q and p − q, of logits of any size: each less its largest."""
+    x, y = _hidden(own, pairs), _hidden(projected, pairs)
+    p, q = x.softmax(-1), y.softmax(-1)
+    apart = (own - x.amax(-1, keepdim=True)) - (projected - y.amax(-1, keepdim=True))
+    if pairs is not None:
+        p, q, apart = (one.masked_fill(~pairs, 0.0) for one in (p, q, apart))
+    return apart, p, q, p - q
+
+
+def _hidden(x: Tensor, pairs: Tensor | None) -> Tensor:
+    return x if pairs is None else x.masked_fill(~pairs, torch.finfo(x.dtype).min)
+
+
+def unit_rows(x: Tensor, pairs: Tensor | None) -> Tensor:
+    """Each row divided by its sum over the columns that count; a row of zeros stays."""
+    x = counted(x, pairs)
+    total = x.sum(-1, keepdim=True)
+    return x / total.masked_fill(total == 0, 1.0)

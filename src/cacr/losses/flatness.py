@@ -4,15 +4,34 @@ A regularizer that pulls attention towards a nearly uniform target may help (or 
 claims congruence matters compares with this loss: same divergence, same rows, no cross-modal information.
 """
 
-import torch
+from dataclasses import dataclass
+
 from jaxtyping import Float
 from torch import Tensor
 
-from cacr.attention import AttentionBlocks
-from cacr.losses.divergence import log_rows, log_softmax, needs_probabilities, over_directions, symmetric_kl
+from cacr.losses.comparison import Blocks, Comparison, Factors, compared
+from cacr.losses.divergence import kl_rows, log_rows, log_softmax_over
 
 
-def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Tensor, ""]:
+@dataclass(frozen=True)
+class Uniform(Comparison):
+    """Compared with rows of zeros, which a softmax makes uniform."""
+
+    def factors(self, other: Tensor | None, cross: Tensor, back: Tensor | None, mask: Tensor) -> Factors:
+        """As in `Comparison`: 0 · 0ᵀ."""
+        nothing = cross.new_zeros(*cross.shape[:-1], 1)
+        return nothing, nothing
+
+
+def own_against_softmax(own: Tensor, projected: Tensor, pairs: Tensor | None) -> Tensor:
+    """Symmetric KL of each row between own attention as it is and a softmax of what it is compared with."""
+    return kl_rows(log_rows(own), log_softmax_over(projected, pairs), pairs)
+
+
+FLATNESS = Uniform(own_against_softmax, name="flatness_loss")
+
+
+def flatness_loss(blocks: Blocks, direction: str = "both") -> Float[Tensor, ""]:
     """Symmetric KL, in nats, between attention within a modality and the uniform one, averaged over examples.
 
     Args:
@@ -24,16 +43,9 @@ def flatness_loss(blocks: AttentionBlocks, direction: str = "both") -> Float[Ten
         ValueError: An unknown direction.
 
     Example:
+        >>> from cacr import AttentionBlocks
         >>> flat, real = torch.full((1, 2, 2), 0.5), torch.ones(1, 2, dtype=torch.bool)
         >>> flatness_loss(AttentionBlocks(flat, flat, flat, flat, real, real))
         tensor(0.)
     """
-    needs_probabilities(blocks, "flatness_loss")
-
-    def towards_uniform(
-        own: Tensor, other: Tensor, cross: Tensor, mask: Tensor, support: Tensor | None
-    ) -> Tensor:
-        flat = log_softmax(torch.zeros_like(own), mask, support)
-        return symmetric_kl(log_rows(own), flat, mask, support=support)
-
-    return over_directions(blocks, direction, towards_uniform)
+    return compared(blocks, FLATNESS, direction)

@@ -7,19 +7,16 @@ Paper: Ren et al., ACL 2021, "Learning Relation Alignment for Calibrated Cross-m
 Source: github.com/lancopku/IAIS; its names "singular" and "distributed" are kept here and nowhere else.
 """
 
+from dataclasses import dataclass
+
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from cacr._messages import unknown
-from cacr.attention import AttentionBlocks
-from cacr.losses.divergence import (
-    log_rows,
-    log_softmax,
-    needs_probabilities,
-    over_directions,
-    pool_rows,
-    symmetric_kl,
-)
+from cacr.losses.comparison import Blocks, Carried, Comparison, Factors, closed, compared
+from cacr.losses.divergence import counted, log_rows
+from cacr.losses.flatness import own_against_softmax
 
 KINDS = ("singular", "distributed")
 DISTRIBUTED_FLOOR = 1e-6
@@ -43,10 +40,20 @@ def singular(
         >>> singular(flat, flat, torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
         tensor([0.])
     """
-    best = cross.argmax(-1)
-    rows = other.gather(-2, best[..., :, None].expand(*best.shape, other.shape[-1]))
-    seen = rows.gather(-1, best[..., None, :].expand(*best.shape[:-1], best.shape[-1], best.shape[-1]))
-    return symmetric_kl(log_rows(own), log_softmax(seen, own_mask, support), own_mask, support=support)
+    return closed(own, other, cross, SINGULAR, own_mask, support)
+
+
+def hardened(cross: Float[Tensor, "*batch own other"]) -> Float[Tensor, "*batch own other"]:
+    """1 at the largest entry of each row (the first of equal ones), 0 elsewhere.
+
+    IAIS is CACR with this in place of the cross attention.
+
+    Example:
+        >>> import torch
+        >>> hardened(torch.tensor([[0.3, 0.6, 0.1]]))
+        tensor([[0., 1., 0.]])
+    """
+    return one_hot(cross.argmax(-1), cross.shape[-1]).to(cross.dtype)
 
 
 def distributed(
@@ -60,13 +67,30 @@ def distributed(
 
     As in the release, the floor is added to the approximating distribution of each KL and not to the other.
     """
-    seen = there @ back
+    return closed(own, own, there, DISTRIBUTED, own_mask, support, back)
+
+
+@dataclass(frozen=True)
+class ThereAndBack(Comparison):
+    """Compared with the way through the other modality and back: S_LV · S_VL."""
+
+    def factors(self, other: Tensor | None, cross: Tensor, back: Tensor | None, mask: Tensor) -> Factors:
+        """As in `Comparison`; ``other`` is not read."""
+        assert back is not None
+        return cross, back.mT
+
+
+def _floored(own: Tensor, seen: Tensor, pairs: Tensor | None) -> Tensor:
     floored_own, floored_seen = (own + DISTRIBUTED_FLOOR).log(), (seen + DISTRIBUTED_FLOOR).log()
     terms = own * (log_rows(own) - floored_seen) + seen * (log_rows(seen) - floored_own)
-    return pool_rows(terms, own_mask, support=support)
+    return counted(terms, pairs).sum(-1)
 
 
-def iais_loss(blocks: AttentionBlocks, direction: str = "both", kind: str = "singular") -> Float[Tensor, ""]:
+SINGULAR = Carried(own_against_softmax, name="iais_loss", carrier=hardened, hard=True)
+DISTRIBUTED = ThereAndBack(_floored, name="iais_loss")
+
+
+def iais_loss(blocks: Blocks, direction: str = "both", kind: str = "singular") -> Float[Tensor, ""]:
     """The intra-modal self-attention distance of IAIS, averaged over examples.
 
     Args:
@@ -82,19 +106,11 @@ def iais_loss(blocks: AttentionBlocks, direction: str = "both", kind: str = "sin
     """
     if kind not in KINDS:
         raise ValueError(unknown("kind", kind, KINDS))
-    needs_probabilities(blocks, "iais_loss")
     if kind == "singular":
-        return over_directions(blocks, direction, singular)
-    lv, vl = blocks.lv, blocks.vl
-    if vl is None:
+        return compared(blocks, SINGULAR, direction)
+    if blocks.vl is None:
         raise ValueError(
             'kind="distributed" multiplies S_LV with S_VL, and these blocks have no S_VL (vl=None: a causal '
             'model). Use kind="singular" with direction="language"'
         )
-    return over_directions(
-        blocks,
-        direction,
-        lambda own, other, cross, mask, support: distributed(
-            own, cross, vl if cross is lv else lv, mask, support
-        ),
-    )
+    return compared(blocks, DISTRIBUTED, direction)

@@ -1,47 +1,53 @@
 """The attention losses by the names that recipes and the command line use."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from cacr._messages import unknown
-from cacr.attention import AttentionBlocks
-from cacr.losses.congruence import cacr_loss
-from cacr.losses.flatness import flatness_loss
-from cacr.losses.iais import iais_loss
+from cacr.losses.comparison import Blocks, Comparison, by_direction, compared
+from cacr.losses.congruence import chosen_reading, comparison
+from cacr.losses.flatness import FLATNESS
+from cacr.losses.iais import DISTRIBUTED, SINGULAR
 
 
 @dataclass(frozen=True)
 class AttentionLoss:
     """A loss on blocks, and the kind of blocks that it is defined on."""
 
-    function: Callable[..., Tensor]
-    """(blocks, direction=...) -> scalar."""
+    comparison: Comparison
+    """What it compares."""
     space: str = "probabilities"
     heads: str = "mean"
     special_tokens: bool = False
     """Whether [CLS] and [SEP] count as text."""
 
-    def __call__(self, blocks: AttentionBlocks, direction: str = "both") -> Tensor:
+    def __call__(self, blocks: Blocks, direction: str = "both") -> Tensor:
         """The loss in nats; direction as in `cacr_loss`."""
-        return self.function(blocks, direction=direction)
+        return compared(blocks, self.comparison, direction)
+
+    def by_direction(self, blocks: Blocks, directions: Sequence[str]) -> dict[str, Tensor]:
+        """The loss of several directions, which may share work."""
+        return dict(zip(directions, by_direction(blocks, self.comparison, directions), strict=True))
+
+
+def _cacr(variant: str = "release", **choices: Any) -> Comparison:
+    return comparison(chosen_reading(variant, choices))
 
 
 LOSSES: dict[str, AttentionLoss | None] = {
     "none": None,
-    "iais-singular": AttentionLoss(partial(iais_loss, kind="singular")),
-    "iais-distributed": AttentionLoss(partial(iais_loss, kind="distributed")),
-    "cacr": AttentionLoss(cacr_loss),
-    "cacr-rows": AttentionLoss(partial(cacr_loss, normalize="rows")),
-    "cacr-rows-heads": AttentionLoss(partial(cacr_loss, normalize="rows"), heads="each"),
-    "cacr-sharp": AttentionLoss(partial(cacr_loss, normalize="rows", sharpen=4.0)),
-    "cacr-paper": AttentionLoss(
-        partial(cacr_loss, variant="paper"), space="scores", heads="each", special_tokens=True
-    ),
-    "flat": AttentionLoss(flatness_loss),
-    "flat-heads": AttentionLoss(flatness_loss, heads="each"),
+    "iais-singular": AttentionLoss(SINGULAR),
+    "iais-distributed": AttentionLoss(DISTRIBUTED),
+    "cacr": AttentionLoss(_cacr()),
+    "cacr-rows": AttentionLoss(_cacr(normalize="rows")),
+    "cacr-rows-heads": AttentionLoss(_cacr(normalize="rows"), heads="each"),
+    "cacr-sharp": AttentionLoss(_cacr(normalize="rows", sharpen=4.0)),
+    "cacr-paper": AttentionLoss(_cacr("paper"), space="scores", heads="each", special_tokens=True),
+    "flat": AttentionLoss(FLATNESS),
+    "flat-heads": AttentionLoss(FLATNESS, heads="each"),
 }
 """Name -> loss. "none": no regularizer; "flat": the control that knows nothing of the other modality.
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks
+from cacr.losses.comparison import DIRECTIONS
 from cacr.losses.congruence import Reading
-from cacr.losses.divergence import DIRECTIONS
 
 
 def soft_equivalence_loss(

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cacr.attention import AttentionBlocks, AttentionWatch
-from cacr.losses import schedule_weight
+from cacr.losses import AttentionLoss, schedule_weight
+from cacr.losses.streaming import streams
 from cacr.regularizer.outputs import declare_ahead, with_field
 
 LossFunction = Callable[[AttentionBlocks, str], Tensor]
@@ -48,6 +49,8 @@ class Regularizer(AttentionWatch):
         **options: Any,
     ):
         self.function, self.directions, self.loss_name = function, directions, loss_name
+        if isinstance(function, AttentionLoss):  # others are given all blocks
+            self._factored = streams
         self.schedule, self.total_steps, self.steps_done = schedule, total_steps, 0
         self.add_to_loss, self.accumulation_steps = add_to_loss, accumulation_steps
         self._loss: Tensor | None = None
@@ -162,8 +165,8 @@ class Regularizer(AttentionWatch):
         parts: dict[str, Tensor] = {}
         for layer in self.layers:
             if layer in self._blocks:  # not with select="paired" and no pair in this batch
-                for direction in self.directions:
-                    parts[f"layer_{layer}/{direction}"] = self.function(self._blocks[layer], direction)
+                for direction, loss in self._by_direction(self._blocks[layer]).items():
+                    parts[f"layer_{layer}/{direction}"] = loss
         means = {
             name: torch.stack([part for key, part in parts.items() if key.endswith("/" + name)]).mean()
             for name in (self.directions if parts else ())
@@ -181,6 +184,12 @@ class Regularizer(AttentionWatch):
             self._last |= {name: value.detach() for name, value in parts.items()}
         self._last |= {"cacr_loss": total.detach(), "weight": self._factor.clone()}
         self._loss = total
+
+    def _by_direction(self, blocks: Any) -> dict[str, Tensor]:
+        if isinstance(self.function, AttentionLoss):
+            return self.function.by_direction(blocks, self.directions)
+        assert self.function is not None
+        return {direction: self.function(blocks, direction) for direction in self.directions}
 
     def _on_output(self, output: Any) -> Any:
         if self.function is None:

@@ -119,7 +119,7 @@ def test_masks_over_the_sequence_must_fit():
 
 def test_queries_without_heads_are_refused():
     query, key, text, region = random_query_key()
-    with pytest.raises(ValueError, match=r"expected the same\s+\[batch, head, sequence, width\]"):
+    with pytest.raises(ValueError, match=r"expected \[batch, head, sequence, width\] for both"):
         AttentionBlocks.from_query_key(query[:, 0], key[:, 0], text, region)
 
 
