@@ -51,7 +51,7 @@ def blocks_of(
     refuse_unpaired(text, regions, layout)
     if factor is not None and factor(captured["vv"], regions, space):
         return factored(captured, text, regions, space, heads)
-    return AttentionBlocks(**cut(captured, text, regions, space, heads))
+    return AttentionBlocks.trusted(**cut(captured, text, regions, space, heads))
 
 
 def _each_once(

@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from cacr.attention.precision import at_least_float32, full_precision
+from cacr.attention.selecting import Where, selected, take, take_both
 
 BLOCKS = ("ll", "lv", "vl", "vv")
-Where = Tensor | slice | None
-"""Positions to take from a sequence: [batch, entry], the same slice of all examples, or all of them (None)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,28 +94,33 @@ class Cutter:
     """
 
     def __init__(self, text_mask: Tensor, region_mask: Tensor):
-        self._where: dict[str, tuple[Where, Tensor]] = {
-            "l": _compact(text_mask),
-            "v": _compact(region_mask),
-        }
+        self._sides = dict(zip("lv", selected(text_mask, region_mask), strict=True))
         self._gathered: dict[tuple[int, str, str], Tensor] = {}
 
     def real(self, side: str) -> Tensor:
         """[batch, row], True where a row of the cut holds a position that counts."""
-        return self._where[side][1]
+        return self._sides[side].real
+
+    def full(self, *sides: str) -> bool:
+        """Whether it is known that these sides have no padding."""
+        return all(self._sides[side].full for side in sides)
+
+    def positions(self, side: str) -> Where:
+        """Where in the sequence the rows of the cut lie."""
+        return self._sides[side].where
 
     def scores(self, captured: Captured, rows: str, columns: str) -> Tensor:
         """Scaled scores of a block, [batch, head, row, column], in float32 or better; padding is arbitrary."""
         if captured.logits is not None:
-            part = _take(captured.logits, self._where[rows][0], 2)
-            return at_least_float32(_take(part, self._where[columns][0], 3))
+            part = take(captured.logits, self.positions(rows), 2)
+            return at_least_float32(take(part, self.positions(columns), 3))
         query, key = self.side(captured, "query", rows), self.side(captured, "key", columns)
         scores = grouped_scores(query, key)
         if captured.softcap is not None:
             scores = captured.softcap * (scores / captured.softcap).tanh()
         if captured.bias is not None:
             bias = at_least_float32(captured.bias).expand(len(scores), -1, *captured.size[1:])
-            scores = scores + _take(_take(bias, self._where[rows][0], 2), self._where[columns][0], 3)
+            scores = scores + take(take(bias, self.positions(rows), 2), self.positions(columns), 3)
         return scores
 
     def allowed(self, captured: Captured, rows: str, columns: str) -> Tensor | None:
@@ -129,21 +132,20 @@ class Cutter:
             allowed = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=device).tril()
         if allowed is None or not captured.rows_differ:
             return None
-        batch = self._where["l"][1].shape[0]
+        batch = self.real("l").shape[0]
         allowed = allowed.any(1, keepdim=True).expand(batch, 1, queries, keys)
-        return _take(_take(allowed, self._where[rows][0], 2), self._where[columns][0], 3)[:, 0]
+        return take(take(allowed, self.positions(rows), 2), self.positions(columns), 3)[:, 0]
 
     def side(self, captured: Captured, name: str, side: str) -> Tensor:
         """Rows of a call's "query", scaled, or of its "key": [batch, head or group, row, width], float32 or better."""
         place = (id(captured), name, side)
         if place not in self._gathered:
-            part = at_least_float32(_take(getattr(captured, name), self._where[side][0], 2))
-            self._gathered[place] = part * captured.scale if name == "query" else part
+            whole = getattr(captured, name)
+            if name == "query":
+                whole = at_least_float32(whole) * captured.scale
+            for one, part in zip("lv", take_both(whole, *map(self.positions, "lv")), strict=True):
+                self._gathered[id(captured), name, one] = at_least_float32(part)
         return self._gathered[place]
-
-    def positions(self, side: str) -> Where:
-        """Where in the sequence the rows of the cut lie."""
-        return self._where[side][0]
 
 
 def cut(
@@ -181,19 +183,28 @@ def one_block(cutter: Cutter, call: Captured, name: str, space: str, heads: str)
     rows, columns = name[0], name[1]
     fields: dict[str, Tensor] = {}
     scores, allowed = cutter.scores(call, rows, columns), cutter.allowed(call, rows, columns)
-    real_row, real_column = cutter.real(rows), cutter.real(columns)
-    pairs = real_row[:, :, None] & real_column[:, None, :]
+    if allowed is None and cutter.full(rows, columns):
+        block = scores.softmax(-1) if space == "probabilities" else scores
+        return {name: block.mean(1) if heads == "mean" else block}
+    pairs = cutter.real(rows)[:, :, None] & cutter.real(columns)[:, None, :]
+    missing = None
     if allowed is not None and rows != columns:
-        _refuse_incomplete(name, pairs & ~allowed)
+        missing = pairs & ~allowed
+        _refuse_incomplete(name, missing)
     elif allowed is not None:
         pairs = pairs & allowed
         fields[f"{name}_support"] = pairs
+    block = scores
     if space == "probabilities":
-        scores = scores.masked_fill(~pairs[:, None], torch.finfo(scores.dtype).min).softmax(-1)
-    scores = scores.masked_fill(~pairs[:, None], 0.0)
-    if torch.compiler.is_compiling() and allowed is not None and rows != columns:
-        scores = scores.masked_fill((pairs & ~allowed)[:, None], torch.nan)  # refused where one can ask
-    fields[name] = scores.mean(1) if heads == "mean" else scores
+        block = scores.masked_fill(~pairs[:, None], torch.finfo(scores.dtype).min).softmax(-1)
+    if heads == "mean":
+        block = block.mean(1)
+    else:
+        pairs = pairs[:, None]
+    fields[name] = block.masked_fill(~pairs, 0.0)
+    if torch.compiler.is_compiling() and missing is not None:  # refused where one can ask
+        missing = missing if heads == "mean" else missing[:, None]
+        fields[name] = fields[name].masked_fill(missing, torch.nan)
     return fields
 
 
@@ -220,34 +231,3 @@ def _refuse_incomplete(name: str, missing: Tensor) -> None:
         "incomplete: a causal or sliding-window layer, or several pairs packed into one row. Choose another layer, or "
         "give text_mask/region_mask that count only positions which see each other"
     )
-
-
-def _compact(mask: Tensor) -> tuple[Where, Tensor]:
-    """Positions of the True entries, in order, padded to the longest row: [batch, longest], and which are real.
-
-    Where they lie side by side and begin at the same position in all examples, they are a slice, which costs nothing.
-    """
-    if torch.compiler.is_compiling():
-        return None, mask
-    counts, places = mask.sum(1), torch.arange(mask.shape[1], device=mask.device)
-    first = mask.byte().argmax(1)
-    last = torch.where(mask, places, -1).amax(1)
-    side_by_side = ((last - first + 1 == counts) & (first == first[0])).all()
-    longest, start, regular = torch.stack([counts.max(), first[0], side_by_side]).tolist()  # asked once
-    real = torch.arange(longest, device=mask.device) < counts[:, None]
-    if regular:
-        return slice(start, start + longest), real
-    return (~mask).byte().argsort(dim=1, stable=True)[:, :longest], real
-
-
-def _take(x: Tensor, where: Where, axis: int) -> Tensor:
-    """Entries ``where`` [batch, entry] of ``x`` [batch, head, ...] along axis 2 or 3."""
-    if where is None:
-        return x
-    if isinstance(where, slice):
-        return x[:, :, where] if axis == 2 else x[..., where]
-    if axis == 2:
-        index = rearrange(where, "batch row -> batch 1 row 1").expand(-1, x.shape[1], -1, x.shape[3])
-    else:
-        index = rearrange(where, "batch column -> batch 1 1 column").expand(-1, x.shape[1], x.shape[2], -1)
-    return torch.gather(x, axis, index)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from cacr.attention.blocks import AttentionBlocks, check_query_key
-from cacr.attention.cut import BLOCKS, Captured, Cutter, Where, cut, one_block
+from cacr.attention.cut import BLOCKS, Captured, Cutter, cut, one_block
 from cacr.attention.precision import full_precision
+from cacr.attention.selecting import Where
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ class FactoredBlocks:
             made: dict[str, Any] = one_block(self._cutter, self._call, "vv", self.space, self.regions.heads)
         for name in ("ll", "lv", "vl", "text_mask", "region_mask", "space", "ll_support"):
             made[name] = getattr(self, name)
-        return AttentionBlocks(**made)
+        return AttentionBlocks.trusted(**made)
 
     @classmethod
     def from_query_key(

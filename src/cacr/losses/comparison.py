@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from cacr._messages import unknown
@@ -158,7 +159,8 @@ def _pooled(
     own: Tensor, factors: Factors, comparison: Comparison, mask: Tensor, support: Tensor | None
 ) -> Tensor:
     left, right = factors
-    rows = comparison.divergence(own, left @ right.mT, pairs(mask, support))
+    alone = support is None and _known_full(mask)
+    rows = comparison.divergence(own, left @ right.mT, None if alone else pairs(mask, support))
     return pool_rows(rows, mask, comparison.rows)
 
 
@@ -191,6 +193,11 @@ def _masks(blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Of text and regions, with an axis of heads where the blocks have one."""
     text, regions = blocks.text_mask, blocks.region_mask
     return (text[:, None], regions[:, None]) if blocks.per_head else (text, regions)
+
+
+def _known_full(mask: Tensor) -> bool:
+    """Whether a mask is True everywhere; False where that would stop a device or a compiler to find out."""
+    return not torch.compiler.is_compiling() and mask.device.type == "cpu" and bool(mask.all())
 
 
 def _over_heads(blocks: Blocks, support: Tensor | None) -> Tensor | None:
