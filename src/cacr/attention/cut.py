@@ -115,7 +115,10 @@ class Cutter:
             part = take(captured.logits, self.positions(rows), 2)
             return at_least_float32(take(part, self.positions(columns), 3))
         query, key = self.side(captured, "query", rows), self.side(captured, "key", columns)
-        scores = grouped_scores(query, key)
+        if key.shape[2] < key.shape[3]:  # a block smaller than its queries: less to multiply
+            scores = grouped_scores(query, key) * captured.scale
+        else:
+            scores = grouped_scores(self.scaled_query(captured, rows), key)
         if captured.softcap is not None:
             scores = captured.softcap * (scores / captured.softcap).tanh()
         if captured.bias is not None:
@@ -137,14 +140,19 @@ class Cutter:
         return take(take(allowed, self.positions(rows), 2), self.positions(columns), 3)[:, 0]
 
     def side(self, captured: Captured, name: str, side: str) -> Tensor:
-        """Rows of a call's "query", scaled, or of its "key": [batch, head or group, row, width], float32 or better."""
+        """Rows of a call's "query" or "key": [batch, head or group, row, width], float32 or better."""
         place = (id(captured), name, side)
         if place not in self._gathered:
-            whole = getattr(captured, name)
-            if name == "query":
-                whole = at_least_float32(whole) * captured.scale
-            for one, part in zip("lv", take_both(whole, *map(self.positions, "lv")), strict=True):
+            parts = take_both(getattr(captured, name), *map(self.positions, "lv"))
+            for one, part in zip("lv", parts, strict=True):
                 self._gathered[id(captured), name, one] = at_least_float32(part)
+        return self._gathered[place]
+
+    def scaled_query(self, captured: Captured, side: str) -> Tensor:
+        """Rows of a call's queries times its scale."""
+        place = (id(captured), "scaled query", side)
+        if place not in self._gathered:
+            self._gathered[place] = self.side(captured, "query", side) * captured.scale
         return self._gathered[place]
 
 
@@ -171,7 +179,7 @@ def cut(
         ValueError: The cross attention is incomplete: some words cannot see some regions, or the reverse.
     """
     cutter = cutter or Cutter(text_mask, region_mask)
-    fields: dict[str, Any] = {"vl": None, "space": space}
+    fields: dict[str, Any] = {"lv": None, "vl": None, "space": space}
     with full_precision(text_mask.device):
         for name, call in captured.items():
             fields |= one_block(cutter, call, name, space, heads)
@@ -216,8 +224,8 @@ def grouped_scores(query: Tensor, key: Tensor) -> Tensor:
         key: [batch, group, column, width]; each group serves head / group heads in a row.
     """
     batch, heads, rows, width = query.shape
-    folded = query.reshape(batch, key.shape[1], -1, width)  # the heads of a group become rows
-    return (folded @ key.mT).view(batch, heads, rows, key.shape[2])
+    folded = query.reshape(batch * key.shape[1], -1, width)  # the heads of a group become rows
+    return torch.bmm(folded, key.flatten(0, 1).mT).view(batch, heads, rows, key.shape[2])
 
 
 def _refuse_incomplete(name: str, missing: Tensor) -> None:

@@ -141,7 +141,7 @@ def factored(
     others = {name: one for name, one in captured.items() if name != "vv"}
     fields: dict[str, Any] = {"ll_support": None} | cut(others, text_mask, region_mask, space, heads, cutter)
     with full_precision(text_mask.device):
-        query, key = cutter.side(call, "query", "v"), cutter.side(call, "key", "v")
+        query, key = cutter.scaled_query(call, "v"), cutter.side(call, "key", "v")
     if space == "scores" and heads == "mean":
         query, key = _one_head(query, key)
     allowed = call.allowed

@@ -4,13 +4,17 @@ Inside autocast ``q.float() @ k.float()`` is cast back to bfloat16. The blocks a
 so their precision costs nothing and a regularizer of 1e-3 nats needs it.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
 
-def full_precision(device: torch.device) -> torch.autocast:
+def full_precision(device: torch.device) -> AbstractContextManager:
     """A context in which autocast is off on ``device``."""
-    return torch.autocast(device.type, enabled=False)
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from cacr.attention import full_precision
 from cacr.attention.cut import grouped_scores
 from cacr.attention.factored import FactoredAttention
-from cacr.losses.tiles import Rows, Tiles, pieces
+from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together
 
 SIDE = 384
 """Rows and columns of a tile on a CPU: with its gradient it fits a 2 MiB cache, and keys are read rarely."""
@@ -77,18 +77,22 @@ class _Carry(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, attention: FactoredAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        tiles = Tiles(attention, query, key)
         by_head = value.new_zeros(*query.shape[:3], value.shape[-1])
         log_total = query.new_zeros(*query.shape[:3], 1)
-        for rows in _rows(tiles):
-            here = rows.examples, tiles.heads(rows.groups), rows.rows
-            if attention.space == "probabilities":
-                by_head[here], log_total[here] = _softmax_times(tiles, rows, value)
-            else:
-                by_head[here] = sum(
-                    tiles.make(rows, columns, "tile").values @ _at(value, rows, columns, tiles)
-                    for columns in _columns(tiles, rows)
+        room = Rooms(query)
+        for examples, some in together(attention):
+            for groups in some:
+                unit = Unit(attention, query, key, examples, groups)
+                values, carried, totals = (
+                    _values(unit, value),
+                    unit.by_group(by_head),
+                    unit.by_group(log_total),
                 )
+                for rows in _rows(attention, examples):
+                    made, total = _row_of_tiles(unit, rows, values, room)
+                    carried[:, :, rows] = unit.unfold(made)
+                    if total is not None:
+                        totals[:, :, rows] = unit.unfold(total)
         ctx.attention, ctx.shared = attention, value.shape[1] == 1
         ctx.save_for_backward(query, key, value, by_head, log_total)
         return by_head.mean(1, keepdim=True) if ctx.shared else by_head.clone()
@@ -97,82 +101,112 @@ class _Carry(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, by_head, log_total = ctx.saved_tensors
-        tiles, probable = Tiles(ctx.attention, query, key), ctx.attention.space == "probabilities"
+        attention, shared, room = ctx.attention, ctx.shared, Rooms(query)
         d_query, d_key, d_value = (
             torch.zeros_like(one) if yes else None
             for one, yes in zip((query, key, value), ctx.needs_input_grad[1:], strict=True)
         )
-        if ctx.shared:
-            upstream = upstream / query.shape[1]
+        upstream = (upstream / query.shape[1]).expand_as(by_head) if shared else upstream
         with full_precision(query.device):
             inner = (by_head * upstream).sum(-1, keepdim=True)  # of each row: Σ attention · its gradient
-            for rows in _rows(tiles):
-                here = rows.examples, tiles.heads(rows.groups), rows.rows
-                total, center, came = log_total[here], inner[here], _at(upstream, rows, rows.rows, tiles)
-                for columns in _columns(tiles, rows):
-                    tile = tiles.make(rows, columns, "tile")
-                    attended, wanted = tile.values, came @ _at(value, rows, columns, tiles).mT
-                    if probable:
-                        attended.sub_(total).exp_()
-                        if tile.hidden is not None:
-                            attended.masked_fill_(tile.hidden, 0.0)
-                    if d_value is not None:
-                        gained, into = attended.mT @ came, _at(d_value, rows, columns, tiles)
-                        into += gained.sum(1, keepdim=True) if ctx.shared else gained
-                    if probable:
-                        alone = wanted.shape == attended.shape
-                        d_scores = attended.mul_(wanted.sub_(center) if alone else wanted - center)
-                    else:
-                        assert tile.hidden is not None  # else `_reordered` is enough
-                        d_scores = wanted.expand_as(attended).masked_fill(tile.hidden, 0.0)
-                    tiles.back(tile, d_scores, d_query, d_key)
+            for examples, some in together(attention):
+                for groups in some:
+                    unit = Unit(attention, query, key, examples, groups, d_query, d_key)
+                    values = _values(unit, value)
+                    parts = [unit.by_group(one) for one in (log_total, inner, upstream)]
+                    for rows in _rows(attention, examples):
+                        total, center, came = (unit.fold(one[:, :, rows]) for one in parts)
+                        _row_back(unit, rows, values, d_value, total, center, came, room)
         return None, d_query, d_key, d_value
 
 
-def _softmax_times(tiles: Tiles, rows: Rows, value: Tensor) -> tuple[Tensor, Tensor]:
-    """softmax(scores) · value of some rows, tile by tile, and the logarithm of the softmax's denominator."""
+def _row_of_tiles(unit: Unit, rows: slice, values: Tensor, room: Rooms) -> tuple[Tensor, Tensor | None]:
+    """Attention · value of some rows, tile by tile, and the logarithm of the softmax's denominator."""
+    query, probable = unit.queries(rows), unit.attention.space == "probabilities"
     largest: Any = None
     total: Any = None
     carried: Any = None
-    for columns in _columns(tiles, rows):
-        tile = tiles.make(rows, columns, "tile")
-        scores = tile.values
-        if tile.hidden is not None:
-            scores.masked_fill_(tile.hidden, torch.finfo(scores.dtype).min)
-        found = scores.amax(-1, keepdim=True)
-        if largest is not None:
-            found = torch.maximum(found, largest)
-        scores.sub_(found).exp_()
-        if tile.hidden is not None:
-            scores.masked_fill_(tile.hidden, 0.0)
-        more, part = scores.sum(-1, keepdim=True), scores @ _at(value, rows, columns, tiles)
-        if largest is None:
-            total, carried = more, part
-        else:
-            shrunk = (largest - found).exp_()
-            total, carried = total.mul_(shrunk).add_(more), carried.mul_(shrunk).add_(part)
-        largest = found
+    for columns in _columns(unit.attention, unit.examples, rows):
+        scores, _ = unit.scores(query, columns, room("tile", *query.shape[:-1], columns.stop - columns.start))
+        shrunk = None
+        if probable:
+            unit.hide(scores, rows, columns, torch.finfo(scores.dtype).min)
+            found = scores.amax(-1, keepdim=True)
+            if largest is not None:
+                found = torch.maximum(found, largest)
+                shrunk = largest.sub_(found).exp_()
+            largest = found
+            scores.sub_(found).exp_()
+        unit.hide(scores, rows, columns, 0.0)
+        part = _times(unit, scores, values[..., columns, :])
+        if probable:
+            more = scores.sum(-1, keepdim=True)
+            total = more if shrunk is None else total.mul_(shrunk).add_(more)
+        if shrunk is not None:
+            carried.mul_(shrunk)
+        carried = part if carried is None else carried.add_(part)
+    if not probable:
+        return carried, None
     total = total.clamp_min(torch.finfo(total.dtype).tiny)  # rows that see nothing
-    return carried / total, largest + total.log()
+    return carried.div_(total), largest + total.log()
 
 
-def _rows(tiles: Tiles) -> Iterator[Rows]:
-    """Head by head, so that a head's keys stay in the cache."""
-    for examples in tiles.examples():
-        length = tiles.attention.lengths[examples.start]
-        rows = max(1, SIDE // tiles.group) if tiles.on_cpu else tiles.rows_on_device(examples)
-        for groups in tiles.groups(min(rows, length) * min(SIDE, length), SIDE * SIDE):
-            for some in pieces(length, rows):
-                yield tiles.rows(examples, groups, some)
+def _row_back(
+    unit: Unit,
+    rows: slice,
+    values: Tensor,
+    d_value: Tensor | None,
+    total: Tensor,
+    inner: Tensor,
+    upstream: Tensor,
+    room: Rooms,
+) -> None:
+    """Add to the gradients what some rows give."""
+    query, probable = unit.queries(rows), unit.attention.space == "probabilities"
+    for columns in _columns(unit.attention, unit.examples, rows):
+        shape = (*query.shape[:-1], columns.stop - columns.start)
+        attended, slope = unit.scores(query, columns, room("tile", *shape))
+        wanted = _times(unit, upstream, values[..., columns, :].mT, room("wanted", *shape))
+        if probable:
+            attended.sub_(total).exp_()
+        unit.hide(attended, rows, columns, 0.0)
+        if d_value is not None:
+            gained = unit.unfold(attended).mT @ unit.unfold(upstream)
+            there = d_value[unit.examples, unit.heads if values.ndim == 4 else slice(None), columns]
+            gained = gained.view(len(there), -1, *gained.shape[2:])
+            there += gained if values.ndim == 4 else gained.sum(1, keepdim=True)
+        if probable:
+            wanted = attended.mul_(wanted.sub_(inner))
+        else:
+            unit.hide(wanted, rows, columns, 0.0)
+        unit.back(wanted if slope is None else wanted.mul_(slope), query, rows, columns)
 
 
-def _columns(tiles: Tiles, rows: Rows) -> Iterator[slice]:
+def _values(unit: Unit, value: Tensor) -> Tensor:
+    """What the heads of a unit are multiplied with: each its own, or one for all heads of an example.
+
+    [example · group, head of it, region, any]; or [(example · group,) region, any].
+    """
+    if value.shape[1] > 1:
+        return unit.by_group(value)
+    shared = value[unit.examples]
+    groups = unit.count // len(shared)
+    return shared[0, 0] if unit.count == 1 else shared.expand(-1, groups, -1, -1).flatten(0, 1)
+
+
+def _times(unit: Unit, tile: Tensor, values: Tensor, out: Tensor | None = None) -> Tensor:
+    """A tile's rows times values, or times their transpose."""
+    if values.ndim < 4:
+        return torch.matmul(tile, values, out=out)
+    return (unit.unfold(tile) @ values).view(*tile.shape[:-1], values.shape[-1])
+
+
+def _rows(attention: FactoredAttention, examples: slice) -> Iterator[slice]:
+    length, group = attention.lengths[examples.start], attention.query.shape[1] // attention.key.shape[1]
+    return pieces(length, max(1, SIDE // group) if on_cpu(attention) else rows_on_device(attention, examples))
+
+
+def _columns(attention: FactoredAttention, examples: slice, rows: slice) -> Iterator[slice]:
     """The columns of a row of tiles."""
-    columns = tiles.attention.columns(rows.examples.start, rows.rows)
-    return pieces(columns, SIDE if tiles.on_cpu else columns)
-
-
-def _at(x: Tensor, rows: Rows, regions: slice, tiles: Tiles) -> Tensor:
-    """[example, 1 or head, region, any]: what belongs to the heads of these rows."""
-    heads = slice(0, 1) if x.shape[1] == 1 else tiles.heads(rows.groups)
-    return x[rows.examples, heads, regions]
+    columns = attention.columns(examples.start, rows)
+    return pieces(columns, SIDE if on_cpu(attention) else columns)

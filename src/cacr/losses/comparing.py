@@ -16,8 +16,8 @@ from torch import Tensor
 
 from cacr.attention import full_precision
 from cacr.attention.factored import FactoredAttention
-from cacr.losses.divergence import Divergence
-from cacr.losses.tiles import Rows, Tile, Tiles, pieces
+from cacr.losses.divergence import Divergence, rows_and_gradients
+from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together
 
 ROWS = 96
 """Rows of a tile on a CPU, at least: products with fewer are slow."""
@@ -105,7 +105,7 @@ class _Pass:
         self.left, self.right = left, right
         self.attention, self.against = attention, against
         self.learns, self.d_loss, self.d_carried = needs is not None, d_loss, d_carried
-        self.tiles = Tiles(attention, query, key)
+        self.query, self.key, self.room = query, key, Rooms(query)
         self.loss = query.new_zeros(())
         self.carried = None if self.value is None or self.learns else torch.zeros_like(self.value)
         self.gradients = [
@@ -115,53 +115,47 @@ class _Pass:
 
     def run(self) -> None:
         """Row of tiles by row of tiles."""
-        for examples, rows in self._rows():
-            columns = slice(0, self.attention.columns(examples.start, rows))
-            entries = (rows.stop - rows.start) * columns.stop
-            some = [self.tiles.rows(examples, one, rows) for one in self.tiles.groups(entries, ELEMENTS)]
-            if self.attention.per_head:
-                for one in some:
-                    tile = self._tile(one, columns, "tile")
-                    upstream = self._use(tile.values, (examples, self.tiles.heads(one.groups)), rows, columns)
-                    self._back(tile, upstream)
-            else:
-                self._mean(some, columns)
+        for examples, groups in together(self.attention):
+            units = [
+                Unit(self.attention, self.query, self.key, examples, some, *self.gradients[:2])
+                for some in groups
+            ]
+            for rows in self._rows(examples, units[0].group):
+                columns = slice(0, self.attention.columns(examples.start, rows))
+                if self.attention.per_head:
+                    for unit in units:
+                        tile = _Tile(unit, rows, columns, self.room, "tile")
+                        own = tile.attention.view(-1, unit.heads.stop - unit.heads.start, *tile.size)
+                        upstream = self._use(own, (examples, unit.heads), rows, columns)
+                        if upstream is not None:
+                            tile.back(upstream, self.room)
+                else:
+                    self._mean(units, rows, columns)
 
-    def _mean(self, some: list[Rows], columns: slice) -> None:
+    def _mean(self, units: list[Unit], rows: slice, columns: slice) -> None:
         """Rows whose heads are averaged before they are compared; all heads are kept until then."""
-        examples, rows, heads = some[0].examples, some[0].rows, self.tiles.query.shape[1]
-        shape = tuple(one.stop - one.start for one in (examples, rows, columns))
-        own, kept = self.tiles.room("own", *shape).zero_(), []
-        for number, one in enumerate(some):
-            tile = self._tile(one, columns, f"tile {number}" if self.learns else "tile")
-            for head in tile.values.unbind(1):
-                own += head
+        examples, kept = units[0].examples, []
+        count = examples.stop - examples.start
+        own = self.room("own", count, rows.stop - rows.start, columns.stop).zero_()
+        for number, unit in enumerate(units):
+            tile = _Tile(unit, rows, columns, self.room, f"tile {number}" if self.learns else "tile")
+            if unit.alone:
+                own[0].add_(tile.attention)
+            else:
+                own.add_(tile.attention.view(count, -1, *tile.size).sum(1))
             kept.append(tile)
+        heads = self.query.shape[1]
         upstream = self._use(own.div_(heads), (examples,), rows, columns)
         if upstream is not None:
-            upstream = upstream[:, None].div_(heads)
-        for tile in kept:
-            self._back(tile, upstream)
+            upstream = upstream.div_(heads)[:, None]
+            for tile in kept:
+                tile.back(upstream, self.room)
 
-    def _rows(self) -> Iterator[tuple[slice, slice]]:
-        tiles = self.tiles
-        for examples in tiles.examples():
-            length = self.attention.lengths[examples.start]
-            step = tiles.rows_on_device(examples)
-            if tiles.on_cpu:
-                step = max(1, ROWS // tiles.group, ELEMENTS // (length * tiles.group))
-            for rows in pieces(length, step):
-                yield examples, rows
-
-    def _tile(self, rows: Rows, columns: slice, room: str) -> Tile:
-        tile = self.tiles.make(rows, columns, room)
-        if self.attention.space == "probabilities":
-            if tile.hidden is not None:
-                tile.values.masked_fill_(tile.hidden, torch.finfo(tile.values.dtype).min)
-            torch.softmax(tile.values, -1, out=tile.values)
-            if tile.hidden is not None:
-                tile.values.masked_fill_(tile.hidden, 0.0)
-        return tile
+    def _rows(self, examples: slice, group: int) -> Iterator[slice]:
+        length = self.attention.lengths[examples.start]
+        if not on_cpu(self.attention):
+            return pieces(length, rows_on_device(self.attention, examples))
+        return pieces(length, max(1, ROWS // group, ELEMENTS // (length * group)))
 
     def _use(self, own: Tensor, at: tuple[slice, ...], rows: slice, columns: slice) -> Tensor | None:
         """Compare these rows of S_VV, and carry with them; if learning, the gradient with respect to them."""
@@ -180,43 +174,65 @@ class _Pass:
     def _compared(self, own: Tensor, at: tuple[slice, ...], rows: slice, columns: slice) -> Tensor | None:
         """Add to the loss and to the gradients of left and right; the gradient with respect to own attention."""
         attention, first, there = self.attention, at[0].start, (*at, columns)
-        weight = 1 / len(attention.lengths) / (self.tiles.query.shape[1] if attention.per_head else 1)
+        weight = 1 / len(attention.lengths) / (self.query.shape[1] if attention.per_head else 1)
         if self.against.rows == "mean":
             weight /= attention.lengths[first]
         count, right = rows.stop - rows.start, self.right[there]
-        step = max(1, COMPARED // (columns.stop * own[..., 0, 0].numel())) if self.tiles.on_cpu else count
+        step = max(1, COMPARED // (columns.stop * own[..., 0, 0].numel())) if on_cpu(attention) else count
         d_left, d_right = self.gradients[2:4]
         through = d_left is not None or d_right is not None
-        upstream = self.tiles.room("gradient", *own.shape) if self.learns else None
+        needs = self.learns, self.learns and through
+        upstream = self.room("gradient", *own.shape) if self.learns else None
+        factor = weight if self.d_loss is None else weight * float(self.d_loss)
         for some in pieces(count, step):
             absolute = slice(rows.start + some.start, rows.start + some.stop)
             here = (*at, absolute)
-            seen = attention.seen(first, absolute, columns)
-            with torch.set_grad_enabled(self.learns):
-                part = own[..., some, :].detach().requires_grad_(self.learns)
-                projected = (self.left[here] @ right.mT).detach().requires_grad_(through)
-                loss = self.against.divergence(part, projected, seen).sum() * weight
-            self.loss += loss.detach()
-            if upstream is None:
-                continue
-            made = torch.autograd.grad(loss, (part, projected) if through else (part,), self.d_loss)
-            upstream[..., some, :] = made[0]
-            if d_left is not None:
-                d_left[here] = made[1] @ right
-            if d_right is not None:
-                d_right[there] += made[1].mT @ self.left[here]
+            seen, left = attention.seen(first, absolute, columns), self.left[here]
+            part = own[..., some, :]
+            values, d_own, d_projected = rows_and_gradients(
+                self.against.divergence, part, left @ right.mT, seen, needs
+            )
+            self.loss.add_(values.sum(), alpha=weight)
+            if upstream is not None and d_own is not None:
+                torch.mul(d_own, factor, out=upstream[..., some, :])
+            if d_projected is not None:
+                d_projected.mul_(factor)
+                if d_left is not None:
+                    d_left[here] = d_projected @ right
+                if d_right is not None:
+                    d_right[there] += d_projected.mT @ left
         return upstream
 
-    def _back(self, tile: Tile, upstream: Tensor | None) -> None:
-        if upstream is None:
-            return
-        if self.attention.space == "probabilities":
-            attention = tile.values
-            if upstream.shape != attention.shape:
-                upstream = self.tiles.room("upstream", *attention.shape).copy_(upstream)
-            scores = self.tiles.room("scores", *attention.shape)
+
+class _Tile:
+    """Attention of some rows, all columns wide, and the way back to queries and keys."""
+
+    def __init__(self, unit: Unit, rows: slice, columns: slice, room: Rooms, name: str):
+        self.unit, self.rows, self.columns = unit, rows, columns
+        self.size = rows.stop - rows.start, columns.stop
+        self.query = unit.queries(rows)
+        tile, self.slope = unit.scores(self.query, columns, room(name, *self.query.shape[:-1], columns.stop))
+        if unit.attention.space == "probabilities":
+            unit.hide(tile, rows, columns, torch.finfo(tile.dtype).min)
+            torch.softmax(tile, -1, out=tile)
+        unit.hide(tile, rows, columns, 0.0)
+        self.attention = tile
+        """[(example · group,) head of the group · row, column]."""
+
+    def back(self, upstream: Tensor, room: Rooms) -> None:
+        """Gradients, from that of the attention: [example, head or 1, row, column]."""
+        unit, tile = self.unit, self.attention
+        if upstream.numel() < tile.numel():  # the same for all heads
+            shape = len(upstream), tile.numel() // upstream.numel(), *self.size
+            upstream = room("upstream", *shape).copy_(upstream)
+        upstream = upstream.view(tile.shape)
+        if unit.attention.space == "probabilities":
+            scores = room("scores", *tile.shape)
             backward = torch.ops.aten._softmax_backward_data.out
-            backward(upstream, attention, -1, attention.dtype, grad_input=scores)
+            backward(upstream, tile, -1, tile.dtype, grad_input=scores)
         else:
-            scores = upstream if tile.hidden is None else upstream.masked_fill(tile.hidden, 0.0)
-        self.tiles.back(tile, scores, *self.gradients[:2])
+            scores = upstream
+            unit.hide(scores, self.rows, self.columns, 0.0)
+        unit.back(
+            scores if self.slope is None else scores.mul_(self.slope), self.query, self.rows, self.columns
+        )

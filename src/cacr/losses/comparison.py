@@ -119,27 +119,13 @@ def by_direction(blocks: Blocks, comparison: Comparison, directions: Sequence[st
 def _whole(blocks: AttentionBlocks, comparison: Comparison, direction: str) -> Tensor:
     text, regions = _masks(blocks)
     if direction == "language":
-        sides = (
-            blocks.ll,
-            blocks.vv,
-            blocks.lv,
-            comparison,
-            text,
-            _over_heads(blocks, blocks.ll_support),
-            blocks.vl,
-        )
+        own, other, cross, back = blocks.ll, blocks.vv, blocks.lv, blocks.vl
+        mask, support = text, blocks.ll_support
     else:
         assert blocks.vl is not None
-        sides = (
-            blocks.vv,
-            blocks.ll,
-            blocks.vl,
-            comparison,
-            regions,
-            _over_heads(blocks, blocks.vv_support),
-            blocks.lv,
-        )
-    return closed(*sides).mean()
+        own, other, cross, back = blocks.vv, blocks.ll, blocks.vl, blocks.lv
+        mask, support = regions, blocks.vv_support
+    return closed(own, other, cross, comparison, mask, _over_heads(blocks, support), back).mean()
 
 
 def closed(

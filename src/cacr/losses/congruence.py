@@ -10,7 +10,6 @@ text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from cacr._messages import unknown
 from cacr.losses.comparison import Blocks, Carried, closed, compared
-from cacr.losses.divergence import kl_rows, log_rows, softmax_rows, unit_rows
+from cacr.losses.divergence import SoftmaxRows, kl_rows, log_rows, unit_rows
 
 NORMALIZE = ("softmax", "rows")
 ROWS = ("mean", "sum")
@@ -128,9 +127,9 @@ def comparison(reading: Reading) -> Carried:
     if reading.normalize == "rows":
         return Carried(_by_rows, reading.rows, name='normalize="rows"', carrier=carrier)
     return Carried(
-        partial(softmax_rows, bounded=True),
+        SoftmaxRows(bounded=True),
         reading.rows,
-        softmax_rows if reading.sharpen == 1 else None,
+        SoftmaxRows() if reading.sharpen == 1 else None,
         name=f"sharpen={reading.sharpen}",
         carrier=carrier,
         centered=True,

@@ -1,6 +1,7 @@
 """The symmetric KL of the paper's equation 4 between rows: of log probabilities, and of logits that are nearly flat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -92,13 +93,7 @@ class _SoftmaxRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, projected: Tensor, pairs: Tensor | None, bounded: bool) -> Tensor:
-        apart, p, q, gap = (_bounded if bounded else _unbounded)(own, projected, pairs)
-        rows = (gap * apart).sum(-1)
-        made: list[Tensor | None] = [None, None]
-        if ctx.needs_input_grad[0]:
-            made[0] = p.mul_(apart - (p * apart).sum(-1, keepdim=True)).add_(gap)
-        if ctx.needs_input_grad[1]:
-            made[1] = q.mul_(apart - (q * apart).sum(-1, keepdim=True)).add_(gap).neg_()
+        rows, *made = softmax_rows_and_gradients(own, projected, pairs, bounded, ctx.needs_input_grad[:2])
         ctx.save_for_backward(*made)
         return rows
 
@@ -129,6 +124,49 @@ def softmax_rows(
     return _SoftmaxRows.apply(own, projected, pairs, bounded)
 
 
+def softmax_rows_and_gradients(
+    own: Tensor, projected: Tensor, pairs: Tensor | None, bounded: bool, needs: Sequence[bool] = (True, True)
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """`softmax_rows`, and of each value the gradients with respect to its row of ``own`` and of ``projected``."""
+    apart, p, q, gap = (_bounded if bounded else _unbounded)(own, projected, pairs)
+    made: list[Tensor | None] = [None, None]
+    for i, share in enumerate((p, q)):
+        if needs[i]:
+            center = (share * apart).sum(-1, keepdim=True)
+            made[i] = share.mul_(apart - center).add_(gap)
+    if made[1] is not None:
+        made[1].neg_()
+    return gap.mul_(apart).sum(-1), made[0], made[1]
+
+
+@dataclass(frozen=True)
+class SoftmaxRows:
+    """`softmax_rows` as a divergence, which can also be asked for its gradients at once."""
+
+    bounded: bool = False
+    """As in `softmax_rows`."""
+
+    def __call__(self, own: Tensor, projected: Tensor, pairs: Tensor | None) -> Tensor:
+        """One value a row."""
+        return softmax_rows(own, projected, pairs, self.bounded)
+
+
+def rows_and_gradients(
+    divergence: Divergence, own: Tensor, projected: Tensor, pairs: Tensor | None, needs: Sequence[bool]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """One value a row, and the gradients of each with respect to its row of ``own`` and of ``projected``, if needed."""
+    if isinstance(divergence, SoftmaxRows):
+        return softmax_rows_and_gradients(own, projected, pairs, divergence.bounded, needs)
+    with torch.set_grad_enabled(any(needs)):
+        given = [one.detach().requires_grad_(yes) for one, yes in zip((own, projected), needs, strict=True)]
+        rows = divergence(given[0], given[1], pairs)
+        total = rows.sum()
+    wanted = [one for one in given if one.requires_grad]
+    made = iter(torch.autograd.grad(total, wanted) if wanted else ())
+    own_made, projected_made = (next(made) if yes else None for yes in needs)
+    return rows.detach(), own_made, projected_made
+
+
 def _bounded(own: Tensor, projected: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Own − projected, p, q and p − q, where exp(x) − 1 is small: nothing large is subtracted from anything large."""
     count: Any = own.shape[-1] if pairs is None else pairs.sum(-1, keepdim=True).to(own.dtype).clamp_min(1)
@@ -136,10 +174,11 @@ def _bounded(own: Tensor, projected: Tensor, pairs: Tensor | None) -> tuple[Tens
     u, v = x.expm1(), projected.expm1()
     if pairs is not None:
         u.mul_(pairs), v.mul_(pairs)
-    z_u, z_v = (count + one.sum(-1, keepdim=True) for one in (u, v))
-    u.div_(z_u), v.div_(z_v)
-    gap = (u - v).add_((z_v - z_u) / (z_u * z_v))
-    p, q = u.add_(1 / z_u), v.add_(1 / z_v)
+    z_u, z_v = count + u.sum(-1, keepdim=True), count + v.sum(-1, keepdim=True)
+    each_u, each_v = 1 / z_u, 1 / z_v
+    u.mul_(each_u), v.mul_(each_v)
+    gap = (u - v).add_((z_v - z_u) * each_u * each_v)
+    p, q = u.add_(each_u), v.add_(each_v)
     if pairs is not None:
         gap.mul_(pairs), p.mul_(pairs), q.mul_(pairs)
     return x.sub_(projected), p, q, gap

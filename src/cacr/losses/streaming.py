@@ -5,6 +5,7 @@
 would leave the cache.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks
 from cacr.attention.blocks import check_query_key
-from cacr.attention.cut import Captured
-from cacr.attention.factored import FactoredBlocks, can_factor
+from cacr.attention.cut import BLOCKS, Captured, cut
+from cacr.attention.factored import can_factor, factored
 from cacr.losses.comparison import Blocks
 from cacr.losses.congruence import cacr_loss
 from cacr.losses.iais import iais_loss
@@ -24,6 +25,8 @@ CROSSOVER = {"cpu": 4_000_000}
 """batch x heads x regions² from which on streaming is faster, by device."""
 CROSSOVER_ELSEWHERE = 1 << 26
 """Of devices without a measured one: below this a tile would hold all of S_VV."""
+READS = {"language": ("ll", "lv", "vv"), "vision": ("ll", "vl", "vv")}
+"""Blocks that one direction reads, of all that there are."""
 SPACE_AND_HEADS = {"release": ("probabilities", "mean"), "paper": ("scores", "each")}
 """What each variant of the loss is defined on."""
 
@@ -69,7 +72,19 @@ def cacr_loss_from_query_key(
         >>> cacr_loss_from_query_key(query, key, text, ~text, method="streaming") >= 0
         tensor(True)
     """
-    blocks = _blocks(query, key, text_mask, region_mask, method, variant, scale, space, heads)
+    usual = SPACE_AND_HEADS.get(
+        variant, SPACE_AND_HEADS["release"]
+    )  # an unknown variant is refused by the loss
+    call = check_query_key(query, key, text_mask, region_mask, scale, space or usual[0], heads or usual[1])
+    blocks = _blocks(
+        call,
+        text_mask,
+        region_mask,
+        method,
+        space or usual[0],
+        heads or usual[1],
+        READS.get(direction, BLOCKS),
+    )
     return cacr_loss(blocks, direction, variant, **choices)
 
 
@@ -84,7 +99,11 @@ def iais_loss_from_query_key(
     scale: float | None = None,
 ) -> Tensor:
     """`iais_loss` of one attention layer; arguments as in `cacr_loss_from_query_key`."""
-    return iais_loss(_blocks(query, key, text_mask, region_mask, method, "release", scale), direction, kind)
+    call = check_query_key(query, key, text_mask, region_mask, scale, "probabilities", "mean")
+    reads = READS.get(direction, BLOCKS) if kind == "singular" else BLOCKS
+    return iais_loss(
+        _blocks(call, text_mask, region_mask, method, "probabilities", "mean", reads), direction, kind
+    )
 
 
 def streams(call: Captured, region_mask: Tensor, space: str) -> bool:
@@ -103,23 +122,20 @@ def streams(call: Captured, region_mask: Tensor, space: str) -> bool:
 
 
 def _blocks(
-    query: Tensor,
-    key: Tensor,
+    call: Captured,
     text_mask: Tensor,
     region_mask: Tensor,
     method: str,
-    variant: str,
-    scale: float | None,
-    space: str | None = None,
-    heads: str | None = None,
+    space: str,
+    heads: str,
+    reads: Sequence[str],
 ) -> Blocks:
+    """The blocks that are read; the attention from the one modality to the other may be missing."""
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
-    usual = SPACE_AND_HEADS.get(
-        variant, SPACE_AND_HEADS["release"]
-    )  # an unknown variant is refused by the loss
-    given = query, key, text_mask, region_mask, scale, space or usual[0], heads or usual[1]
     if method == "auto":
-        call = check_query_key(*given)
-        method = "streaming" if streams(call, region_mask, given[5]) else "blocks"
-    return (FactoredBlocks if method == "streaming" else AttentionBlocks).from_query_key(*given)
+        method = "streaming" if streams(call, region_mask, space) else "blocks"
+    captured = dict.fromkeys(reads, call)
+    if method == "streaming":
+        return factored(captured, text_mask, region_mask, space, heads)
+    return AttentionBlocks.trusted(**cut(captured, text_mask, region_mask, space, heads))

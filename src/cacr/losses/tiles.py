@@ -1,14 +1,14 @@
 """S_VV in tiles that are made from queries and keys, used, and dropped: what `carrying` and `comparing` share.
 
-A tile holds some rows and columns of some heads of an example (on a GPU, of several examples at once). On a CPU it is
-as large as its caches like; elsewhere launches must not dominate, so that it has tens of millions of entries.
+A tile holds some rows and columns of one group of heads (those that share a key) of one example: [head of the group ·
+row, column], a plain matrix. On a CPU it is as large as its caches like. Elsewhere launches must not dominate: all
+heads of several examples make one tile, with an axis in front, of tens of millions of entries.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -19,124 +19,128 @@ DEVICE_ELEMENTS = 1 << 26
 """Entries of a tile on other devices than a CPU. Not measured."""
 
 
-@dataclass
-class Rows:
-    """Some rows of S_VV: slices of examples, groups of heads (that share a key) and regions, and their queries."""
-
-    examples: slice
-    groups: slice
-    rows: slice
-    shape: Sequence[int]
-    """Numbers of examples, heads and rows."""
-    query: Tensor
-    """[example · group, head of the group · row, width]."""
-
-
-@dataclass
-class Tile:
-    """Scores or attention of some rows and columns, and what they were made from."""
-
-    rows: Rows
-    columns: slice
-    values: Tensor
-    """[example, head, row, column]."""
-    key: Tensor
-    """[example · group, column, width]."""
-    hidden: Tensor | None
-    """[row, column], True where a region is not seen; None: nowhere."""
-    slope: Tensor | None
-    """How capped scores grow with raw ones, where there is a softcap."""
-
-
-class Tiles:
-    """Makes tiles of S_VV, and takes gradients of their scores back to queries and keys.
+class Unit:
+    """Heads that are worked on together: one group of one example, or on a GPU all of several examples.
 
     Args:
         attention: S_VV as queries and keys.
-        query: Its queries, [batch, head, region, width].
-        key: Its keys, [batch, group, region, width].
+        query: [batch, head, region, width], its queries.
+        key: [batch, group, region, width], its keys.
+        examples: Which examples; all of one length.
+        groups: Which groups of heads.
+        d_query: Where gradients of the queries are added up, if anywhere.
+        d_key: The same of the keys.
     """
 
-    def __init__(self, attention: FactoredAttention, query: Tensor, key: Tensor):
-        self.attention, self.query, self.key = attention, query, key
+    def __init__(
+        self,
+        attention: FactoredAttention,
+        query: Tensor,
+        key: Tensor,
+        examples: slice,
+        groups: slice,
+        d_query: Tensor | None = None,
+        d_key: Tensor | None = None,
+    ):
+        self.attention, self.examples = attention, examples
         self.group = query.shape[1] // key.shape[1]
-        self.on_cpu = query.device.type == "cpu"
-        self._rooms: dict[str, Tensor] = {}
+        self.heads = slice(groups.start * self.group, groups.stop * self.group)
+        self.count = (examples.stop - examples.start) * (groups.stop - groups.start)
+        self.alone = self.count == self.group == 1
+        self.query = self.by_group(query)
+        self._query = self.query[0, 0] if self.alone else None
+        self.key = self._plain(key[examples, groups].flatten(0, 1))
+        self.d_query = self.d_key = None
+        if d_query is not None:  # views must do: sums in a copy would be lost
+            self.d_query = d_query[examples, self.heads].view(self.query.shape)
+        if d_key is not None:
+            self.d_key = self._plain(d_key[examples, groups].view(-1, *d_key.shape[2:]))
 
-    def room(self, name: str, *shape: int) -> Tensor:
-        """Memory that tiles use one after the other: fresh pages would cost as much as the arithmetic."""
+    def by_group(self, x: Tensor) -> Tensor:
+        """What belongs to these heads of x [batch, head, region, any]: [example · group, head of it, region, any]."""
+        return x[self.examples, self.heads].reshape(self.count, self.group, *x.shape[2:])
+
+    def fold(self, part: Tensor) -> Tensor:
+        """[example · group, head of it, row, any] as the rows of a tile."""
+        return self._plain(part.flatten(1, 2))
+
+    def queries(self, rows: slice) -> Tensor:
+        """Queries of some rows, folded."""
+        return self.fold(self.query[:, :, rows]) if self._query is None else self._query[rows]
+
+    def unfold(self, tile: Tensor) -> Tensor:
+        """The reverse: [example · group, head of it, row, any]."""
+        return tile.view(self.count, self.group, -1, tile.shape[-1])
+
+    def _plain(self, x: Tensor) -> Tensor:
+        return x[0] if self.count == 1 else x
+
+    def scores(self, query: Tensor, columns: slice, out: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Scores of folded rows of queries, in ``out``; and how capped ones grow with raw ones, if they are capped."""
+        keys = self.key[..., columns, :]
+        scores = torch.matmul(query, keys.mT, out=out)
+        if (cap := self.attention.softcap) is None:
+            return scores, None
+        capped = scores.div_(cap).tanh_()
+        slope = 1 - capped * capped
+        return capped.mul_(cap), slope
+
+    def hide(self, tile: Tensor, rows: slice, columns: slice, value: float) -> None:
+        """Put a value where a region is not seen."""
+        if self.attention.limited:
+            seen = self.attention.seen(self.examples.start, rows, columns)
+            if seen is not None:
+                self.unfold(tile).masked_fill_(~seen, value)
+
+    def back(self, upstream: Tensor, query: Tensor, rows: slice, columns: slice) -> None:
+        """Add to the gradients of queries and keys what a gradient of a tile's scores gives."""
+        if self.d_query is not None:
+            keys = self.key[..., columns, :]
+            if self.alone:
+                self.d_query[0, 0, rows].addmm_(upstream, keys)
+            else:
+                self.d_query[:, :, rows] += self.unfold(upstream @ keys)
+        if self.d_key is not None:
+            there = self.d_key[..., columns, :]
+            (there.addmm_ if self.count == 1 else there.baddbmm_)(upstream.mT, query)
+
+
+class Rooms:
+    """Memory that tiles use one after the other: fresh pages would cost as much as the arithmetic."""
+
+    def __init__(self, like: Tensor):
+        self._like, self._rooms = like, dict[str, Tensor]()
+
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        """A tensor of this shape, holding anything."""
         wanted = math.prod(shape)
         if name not in self._rooms or self._rooms[name].numel() < wanted:
-            self._rooms[name] = self.query.new_empty(wanted)
+            self._rooms[name] = self._like.new_empty(wanted)
         return self._rooms[name][:wanted].view(shape)
 
-    def heads(self, groups: slice) -> slice:
-        """The heads of some groups."""
-        return slice(groups.start * self.group, groups.stop * self.group)
 
-    def examples(self) -> Iterator[slice]:
-        """One at a time; on a GPU several of equal length."""
-        lengths, count = self.attention.lengths, 1
-        if not self.on_cpu and len(set(lengths)) == 1 and not self.attention.limited:
-            count = max(1, DEVICE_ELEMENTS // (self.query.shape[1] * lengths[0] ** 2))
-        return pieces(len(lengths), count)
-
-    def groups(self, entries: int, most: int) -> Iterator[slice]:
-        """On a CPU as many groups of heads as make a tile of ``most``, at so many entries a head; elsewhere all."""
-        step = max(1, most // (entries * self.group)) if self.on_cpu else self.key.shape[1]
-        return pieces(self.key.shape[1], step)
-
-    def rows_on_device(self, examples: slice) -> int:
-        """Rows of a tile, all columns wide, elsewhere than on a CPU."""
-        length = self.attention.lengths[examples.start]
-        entries = (examples.stop - examples.start) * self.query.shape[1] * length
-        return max(1, DEVICE_ELEMENTS // entries)
-
-    def rows(self, examples: slice, groups: slice, rows: slice) -> Rows:
-        """Queries of some rows."""
-        query = self.query[examples, self.heads(groups), rows]
-        shape = query.shape[:3]
-        return Rows(examples, groups, rows, shape, query.reshape(-1, shape[2] * self.group, query.shape[3]))
-
-    def make(self, rows: Rows, columns: slice, room: str) -> Tile:
-        """Scores of these rows and columns; 0 where a region is not seen."""
-        query, count = rows.query, columns.stop - columns.start
-        key = self.key[rows.examples, rows.groups, columns].flatten(0, 1)
-        scores = self.room(room, len(query), query.shape[1], count)
-        scores = multiply(query, key.mT, scores).view(*rows.shape, count)
-        slope = None
-        if (cap := self.attention.softcap) is not None:
-            capped = scores.div_(cap).tanh_()
-            slope = 1 - capped * capped
-            scores = capped.mul_(cap)
-        hidden = None
-        if (
-            self.attention.limited
-            and (seen := self.attention.seen(rows.examples.start, rows.rows, columns)) is not None
-        ):
-            hidden = ~seen
-            scores.masked_fill_(hidden, 0.0)
-        return Tile(rows, columns, scores, key, hidden, slope)
-
-    def back(self, tile: Tile, upstream: Tensor, d_query: Tensor | None, d_key: Tensor | None) -> None:
-        """Add to the gradients of queries and keys what a gradient of the tile's scores gives; it is overwritten."""
-        rows, columns = tile.rows, tile.key.shape[1]
-        if tile.slope is not None:
-            upstream = upstream.mul_(tile.slope)
-        upstream = upstream.reshape(len(tile.key), -1, columns)
-        if d_query is not None:
-            there = d_query[rows.examples, self.heads(rows.groups), rows.rows]
-            there += multiply(upstream, tile.key).view_as(there)
-        if d_key is not None:
-            there = d_key[rows.examples, rows.groups, tile.columns]
-            there.view(-1, *there.shape[2:]).baddbmm_(upstream.mT, rows.query)  # a copy would lose the sum
+def together(attention: FactoredAttention) -> Iterator[tuple[slice, list[slice]]]:
+    """Examples that are worked on at a time, and the groups of heads that make a tile each."""
+    lengths, groups, count = attention.lengths, attention.key.shape[1], 1
+    if on_cpu(attention):
+        step = 1
+    else:
+        step = groups
+        if len(set(lengths)) == 1 and not attention.limited:
+            count = max(1, DEVICE_ELEMENTS // (attention.query.shape[1] * lengths[0] ** 2))
+    for examples in pieces(len(lengths), count):
+        yield examples, list(pieces(groups, step))
 
 
-def multiply(some: Tensor, others: Tensor, out: Tensor | None = None) -> Tensor:
-    """Products of matrices [batch, .., ..]; a batch of one as plain matrices, which does not clear ``out`` first."""
-    if len(some) > 1:
-        return torch.bmm(some, others, out=out)
-    return torch.mm(some[0], others[0], out=None if out is None else out[0])[None]
+def rows_on_device(attention: FactoredAttention, examples: slice) -> int:
+    """Rows of a tile, all columns wide, elsewhere than on a CPU."""
+    heads, length = attention.query.shape[1], attention.lengths[examples.start]
+    return max(1, DEVICE_ELEMENTS // ((examples.stop - examples.start) * heads * length))
+
+
+def on_cpu(attention: FactoredAttention) -> bool:
+    """Whether tiles should fit a cache."""
+    return attention.query.device.type == "cpu"
 
 
 def pieces(length: int, most: int) -> Iterator[slice]:
