@@ -19,8 +19,8 @@ from cacr.attention.cut import grouped_scores
 from cacr.attention.factored import FactoredAttention
 from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together
 
-SIDE = 384
-"""Rows and columns of a tile on a CPU: with its gradient it fits a 2 MiB cache, and keys are read rarely."""
+ROWS, COLUMNS = 384, 384
+"""Of a tile on a CPU, at most: with its gradient it fits a 2 MiB cache, and keys are read rarely."""
 
 
 def carry(attention: FactoredAttention, value: Tensor) -> Tensor:
@@ -203,10 +203,10 @@ def _times(unit: Unit, tile: Tensor, values: Tensor, out: Tensor | None = None) 
 
 def _rows(attention: FactoredAttention, examples: slice) -> Iterator[slice]:
     length, group = attention.lengths[examples.start], attention.query.shape[1] // attention.key.shape[1]
-    return pieces(length, max(1, SIDE // group) if on_cpu(attention) else rows_on_device(attention, examples))
+    return pieces(length, max(1, ROWS // group) if on_cpu(attention) else rows_on_device(attention, examples))
 
 
 def _columns(attention: FactoredAttention, examples: slice, rows: slice) -> Iterator[slice]:
     """The columns of a row of tiles."""
     columns = attention.columns(examples.start, rows)
-    return pieces(columns, SIDE if on_cpu(attention) else columns)
+    return pieces(columns, COLUMNS if on_cpu(attention) else columns)
