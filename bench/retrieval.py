@@ -1,5 +1,6 @@
 """Retrieval with a cross-encoder against a straightforward loop: pairs per second of processor time, in the same run.
 
+    python -m bench.retrieval                pictures of its own making, see bench/step.py
     python -m bench.retrieval FOLDER         FOLDER: captions.jsonl and features.safetensors (docs/data.md)
 
 All captions of the folder with its pictures, a random UNITER-base. The loop takes one caption against all pictures at
@@ -12,11 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import torch
 from torch.testing import assert_close
 
+from bench.step import WIDTH, make
 from cacr.data import Picture, open_captions
 from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
 from cacr.scorers import RegionScorer
@@ -56,9 +59,16 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def main(
-    folder: Path, rounds: int = ROUNDS, count: int = CAPTIONS, sizes: Mapping[str, int] = MappingProxyType({})
+    folder: Path | None = None,
+    rounds: int = ROUNDS,
+    count: int = CAPTIONS,
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, float]:
     """Print and return ratios of time to ours, median over rounds of ``count`` captions with all pictures."""
+    if folder is None:
+        with TemporaryDirectory() as made:
+            make(Path(made), pictures=8, each=5, width=sizes.get("region_dim", WIDTH))
+            return main(Path(made), rounds, count, sizes)
     pairs = open_captions(folder)
     captions, scorer = list(pairs.captions), scorer_of(list(pairs.captions), sizes)
     pictures = [
@@ -86,7 +96,6 @@ def main(
         found[name] = ratios[len(ratios) // 2]
         print(f"{asked / middle:8.1f} pairs/s  {name:9s} {found[name]:6.2f} times the time of ours {ratios}")
     scorer.model.to(torch.bfloat16)
-    scorer.model.to(torch.bfloat16)
     halved = seconds(lambda: scorer.grid(mine, pictures))
     away = (scorer.grid(some, pictures) - exact).abs().max().item()
     found["bfloat16 away"] = away
@@ -99,4 +108,4 @@ def main(
 
 if __name__ == "__main__":
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -44,3 +44,13 @@ class TextEmbeddings(nn.Module):
             token_type_ids = torch.zeros(words.shape[:2], dtype=torch.long, device=words.device)
         x = words + self.position_embeddings(position_ids) + self.token_type_embeddings(token_type_ids)
         return self.dropout(self.layer_norm(x))
+
+
+def of_pairs(pictures: Tensor, index: Tensor | None) -> Tensor:
+    """Embedded pictures as pairs show them, before dropout, which each pair draws for itself.
+
+    Args:
+        pictures: [picture, region, hidden].
+        index: [pair], which picture each shows; pair i shows picture i if None.
+    """
+    return pictures if index is None else pictures.index_select(0, index)

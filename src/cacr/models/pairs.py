@@ -1,13 +1,72 @@
-"""Captions and pictures encoded once each, combined into any pairs by index."""
+"""Captions and pictures encoded once each, combined into any pairs by index, those of similar length together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cacr.models.processing import RegionProcessor
 from cacr.regions import Regions
+
+Rows = Mapping[str, Tensor]
+Host = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How much of each encoded row is real. Arrays of the host, so that planning asks no device.
+
+    Args:
+        text: [caption], tokens.
+        seen: What a picture brings, by the first word of its tensors' names ("region", "tag"): [picture] each.
+    """
+
+    text: Host
+    seen: Mapping[str, Host]
+
+    @classmethod
+    def of(cls, text: Rows, regions: Rows) -> Lengths:
+        """Lengths of what ``processor.encode_text`` and ``processor.encode_regions`` gave."""
+        masks = {name: values for name, values in regions.items() if name.endswith("_mask")}
+        return cls(
+            text["attention_mask"].sum(1).cpu().numpy(),
+            {name.removesuffix("_mask"): mask.sum(1).cpu().numpy() for name, mask in masks.items()},
+        )
+
+    def buckets(self, captions: Host, pictures: Host, most: int) -> list[Host]:
+        """Places of pairs (captions[i], pictures[i]) in parts of similar length, of ``most`` pairs at most.
+
+        How many parts there are depends on the number of pairs alone, so that processes may agree on it.
+        """
+        regions = self.seen["region"][pictures]
+        words = self.text[captions] + sum(
+            counts[pictures] for name, counts in self.seen.items() if name != "region"
+        )
+        by_length = (-words, -regions) if words.var() >= regions.var() else (-regions, -words)
+        # what varies most comes first; equal pictures last, so that they meet in a part
+        order = np.lexsort((pictures, *reversed(by_length)))
+        return np.array_split(order, -(-len(order) // most))
+
+    def cut(self, text: Rows, regions: Rows, captions: Host, pictures: Host) -> tuple[Rows, Rows]:
+        """The rows, only as far as the longest of these captions and pictures."""
+        longest = int(self.text[captions].max())
+        most = {name: int(counts[pictures].max()) for name, counts in self.seen.items()}
+        return (
+            {name: values[:, :longest] for name, values in text.items()},
+            {name: values[:, : most[name.split("_")[0]]] for name, values in regions.items()},
+        )
+
+    def padded(self, captions: Host, pictures: Host) -> bool:
+        """Whether a batch of these pairs, cut, may hold padding."""
+        counts = [self.text[captions], *(values[pictures] for values in self.seen.values())]
+        tags = any(values.any() for name, values in self.seen.items() if name != "region")
+        return bool(tags) or any((some != some[0]).any() for some in counts)
 
 
 class EncodedPairs:
@@ -30,11 +89,7 @@ class EncodedPairs:
 
 
 def paired(
-    processor: RegionProcessor,
-    text: Mapping[str, Tensor],
-    regions: Mapping[str, Tensor],
-    captions: Tensor,
-    pictures: Tensor,
+    processor: RegionProcessor, text: Rows, regions: Rows, captions: Tensor, pictures: Tensor
 ) -> dict[str, Tensor]:
     """The model's inputs for pairs (captions[i], pictures[i]) of rows encoded already, on their device.
 
@@ -49,3 +104,27 @@ def paired(
         {name: values[captions] for name, values in text.items()},
         {name: values[pictures] for name, values in regions.items()},
     )
+
+
+def lean(
+    processor: RegionProcessor, text: Rows, regions: Rows, captions: Host, pictures: Host, lengths: Lengths
+) -> dict[str, Any]:
+    """The same without what these pairs do not need: `Lengths.cut`, and each picture once.
+
+    The model is told whether padding is left (``padded``), and which picture a pair shows where several pairs show one
+    (``picture_index``).
+    """
+    device = text["input_ids"].device
+    text, regions = lengths.cut(text, regions, captions, pictures)
+    known: dict[str, Any] = {"padded": lengths.padded(captions, pictures)}
+    unique, place = np.unique(pictures, return_inverse=True)
+    rows, columns = (torch.from_numpy(index).to(device) for index in (captions, pictures))
+    shown = columns
+    if len(unique) < len(pictures):
+        shown, known["picture_index"] = (torch.from_numpy(index).to(device) for index in (unique, place))
+    once = ("region_features", "region_positions")
+    joined = processor.join(
+        {name: values[rows] for name, values in text.items()},
+        {name: values[shown if name in once else columns] for name, values in regions.items()},
+    )
+    return {**joined, **known}

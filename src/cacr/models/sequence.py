@@ -18,6 +18,7 @@ def text_and_regions(
     regions: Tensor | None,
     attention_mask: Tensor | None,
     region_mask: Tensor | None,
+    padded: bool | None = None,
 ) -> tuple[Tensor, Any]:
     """The embedded sequence [batch, text + region, hidden] and the mask for a BertEncoder.
 
@@ -28,6 +29,7 @@ def text_and_regions(
         attention_mask: [batch, text], 1 where a token is real; or [batch, query, key] over the whole sequence, 1 where
             a query may see a key. All are real if None.
         region_mask: [batch, region], 1 where a region is real; all if None.
+        padded: Whether the masks hold any 0. If None they are asked, which waits for the device.
 
     Raises:
         ValueError: Neither part is given, a mask does not fit, or a full mask meets a kernel that takes none.
@@ -42,7 +44,11 @@ def text_and_regions(
     for name, part, mask in (("attention_mask", text, attention_mask), ("region_mask", regions, region_mask)):
         if part is not None:
             masks.append(_real(name, part, mask))
-    return x, create_bidirectional_mask(config=config, inputs_embeds=x, attention_mask=torch.cat(masks, 1))
+    real = torch.cat(masks, 1) if padded is not False else None
+    skip = padded is None
+    return x, create_bidirectional_mask(
+        config=config, inputs_embeds=x, attention_mask=real, allow_is_bidirectional_skip=skip or real is None
+    )
 
 
 def _real(name: str, part: Tensor, mask: Tensor | None) -> Tensor:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.bert.modeling_bert import BertEncoder, BertLayer, BertPooler, BertSelfAttention
@@ -63,14 +63,16 @@ class SingleStream:
         attention_mask: Tensor | None,
         region_mask: Tensor | None,
         first_only: bool = False,
+        padded: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Embedded words and regions through the encoder; arguments as in `text_and_regions`.
 
         ``first_only`` computes the last layer for the first position alone, from which a match is read: the same
-        match, and ``last_hidden_state`` [batch, 1, hidden]. For evaluation; nothing is recorded of that layer.
+        match with the same gradients, and ``last_hidden_state`` [batch, 1, hidden]. Nothing is recorded of that layer,
+        and no watch sees it. It is computed in full where the attention kernel takes its own kind of mask.
         """
-        x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask)
+        x, mask = text_and_regions(self.config, text, regions, attention_mask, region_mask, padded)
         if first_only and (mask is None or mask.ndim == 4):
             for layer in self.encoder.layer[:-1]:
                 x = layer(x, mask, **kwargs)
@@ -82,16 +84,34 @@ class SingleStream:
 
 
 def _first_position(layer: BertLayer, x: Tensor, mask: Tensor | None) -> Tensor:
-    """What a layer gives the first position, without dropout: [batch, 1, hidden]."""
-    attention, first = layer.attention.self, x[:, :1]
-    shape = (len(x), -1, attention.num_attention_heads, attention.attention_head_size)
-    query, key, value = (
-        part.view(shape).transpose(1, 2)
-        for part in (attention.query(first), attention.key(x), attention.value(x))
-    )
-    seen = None if mask is None else mask[:, :, :1]
-    found = F.scaled_dot_product_attention(query, key, value, seen, scale=attention.scaling)
-    return layer.feed_forward_chunk(layer.attention.output(found.transpose(1, 2).reshape(first.shape), first))
+    """What a layer gives the first position: [batch, 1, hidden].
+
+    q · (W x + b) = (Wᵀ q) · x + q · b, and a sum of W x + b is W of the sum of x: the maps of keys and values are
+    applied to the one query and to the one result in place of every position. Adapters and quantized maps are not
+    taken apart like that.
+    """
+    attention: Any = layer.attention.self
+    key, value = attention.key, attention.value
+    query = attention.query(x[:, 0]).view(len(x), attention.num_attention_heads, -1)
+    parts, plain = query.shape[1:], type(key) is type(value) is nn.Linear
+    if plain:
+        scores = torch.einsum("bhd,hdx->bhx", query, key.weight.view(*parts, -1)) @ x.transpose(1, 2)
+        scores = scores + (query * key.bias.view(parts)).sum(-1, keepdim=True)
+    else:
+        scores = torch.einsum("bhd,bthd->bht", query, key(x).unflatten(-1, parts))
+    scores = scores * attention.scaling
+    if mask is not None:
+        seen = mask[:, 0, :1]
+        least = torch.finfo(scores.dtype).min
+        scores = scores.masked_fill(~seen, least) if seen.dtype == torch.bool else scores + seen
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    probabilities = attention.dropout(scores.softmax(-1, dtype=wide)).to(scores.dtype)
+    if plain:
+        found = torch.einsum("bhx,hdx->bhd", probabilities @ x, value.weight.view(*parts, -1))
+        found = found + value.bias.view(parts) * probabilities.sum(-1, keepdim=True)
+    else:
+        found = torch.einsum("bht,bthd->bhd", probabilities, value(x).unflatten(-1, parts))
+    return layer.feed_forward_chunk(layer.attention.output(found.flatten(1)[:, None], x[:, :1]))
 
 
 @dataclass

@@ -198,10 +198,7 @@ class EncodedScorer(ModelScorer):
     """A scorer whose model reads captions and pictures that were encoded apart from each other.
 
     Args:
-        model: The model; it is put into eval mode.
-        name: For tables and records.
-        memory: GiB that the activations of a forward pass may take, about; sets how many pairs go into one. If None,
-            what suits the device.
+        model, name, memory: As for `ModelScorer`.
     """
 
     cut_text: Sequence[str] = ("input_ids", "attention_mask", "token_type_ids")
@@ -244,6 +241,10 @@ class EncodedScorer(ModelScorer):
     def forward(self, text: Encoded, seen: Encoded) -> Tensor:
         """The match of row i of both: [pair]."""
 
+    def shown(self, seen: Encoded, cut: Sequence[str], pictures: Tensor, most: int) -> Encoded:
+        """What `forward` gets of the pictures of a batch: their rows, those in ``cut`` of ``most`` regions."""
+        return gathered(seen, cut, pictures, most)
+
     def pair_bytes(self, text: int, seen: int) -> int:
         """About how much memory a pair of so many tokens takes in a forward pass: one layer lives at a time."""
         config = self.model.config.get_text_config()
@@ -261,9 +262,9 @@ class EncodedScorer(ModelScorer):
         cut_text = self.cut_text if "attention_mask" in text else ()  # without a mask all is real
         cut_seen = self.cut_seen if "region_mask" in seen else ()
         match = torch.empty(len(rows))
-        for some in self._batches(text_length[rows], seen_length[columns]):
-            batch = _rows(text, cut_text, rows[some], int(text_length[rows[some]].max()))
-            shown = _rows(seen, cut_seen, columns[some], int(seen_length[columns[some]].max()))
+        for some in self._batches(text_length[rows], seen_length[columns], columns):
+            batch = gathered(text, cut_text, rows[some], int(text_length[rows[some]].max()))
+            shown = self.shown(seen, cut_seen, columns[some], int(seen_length[columns[some]].max()))
             match[some] = self.forward(batch, shown).float().cpu()
             self.progress(len(some))
         return match
@@ -272,10 +273,10 @@ class EncodedScorer(ModelScorer):
         """Encoded captions; those of the latest request are kept."""
         return self._latest.of(captions, self.encode_captions)
 
-    def _batches(self, text: Tensor, seen: Tensor) -> Iterator[Tensor]:
+    def _batches(self, text: Tensor, seen: Tensor, pictures: Tensor) -> Iterator[Tensor]:
         """Indices of pairs, sorted by length, as many at a time as the memory holds."""
-        # the longest captions first, so that memory is short at once or never; among these the most regions
-        order = torch.from_numpy(np.lexsort((-seen.numpy(), -text.numpy())))
+        # the longest captions first, so that memory is short at once or never; equal pictures together
+        order = torch.from_numpy(np.lexsort((pictures.numpy(), -seen.numpy(), -text.numpy())))
         start, most = 0, int(seen.max())
         while start < len(order):
             each = self.pair_bytes(int(text[order[start]]), most)
@@ -291,7 +292,7 @@ def _lengths(rows: Encoded, mask: str) -> Tensor:
     return torch.full((len(first),), first.shape[1] if first.ndim > 1 else 1)
 
 
-def _rows(rows: Encoded, cut: Sequence[str], index: Tensor, longest: int) -> Encoded:
+def gathered(rows: Encoded, cut: Sequence[str], index: Tensor, longest: int) -> Encoded:
     """Rows by index; those named in ``cut`` only as far as the longest of them."""
     return {
         name: (values[:, :longest] if name in cut else values)[index.to(values.device)]

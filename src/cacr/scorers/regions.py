@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
 from cacr.models.processing import RegionProcessor
-from cacr.scorers.encoded import Encoded, EncodedScorer
+from cacr.scorers.encoded import Encoded, EncodedScorer, gathered
 from cacr.scorers.placing import settle
 
 
@@ -64,6 +64,17 @@ class RegionScorer(EncodedScorer):
                 f"{self.name} was made for {wanted}. Use features of its own detector"
             )
         return self.ready(self.processor.encode_regions(regions))
+
+    def shown(self, seen: Encoded, cut: Sequence[str], pictures: Tensor, most: int) -> Encoded:
+        """Features and positions of each different picture once, and ``picture_index``: which of them a pair shows."""
+        once = ("region_features", "region_positions")
+        pair = {name: values for name, values in seen.items() if name not in once}
+        unique, place = pictures.unique(return_inverse=True)
+        return {
+            **gathered(pair, cut, pictures, most),
+            **gathered({name: seen[name] for name in once}, cut, unique, most),
+            "picture_index": place.to(self.model.device),
+        }
 
     def forward(self, text: Encoded, seen: Encoded) -> Tensor:
         """The ranking logit of each pair."""

@@ -14,6 +14,7 @@ from cacr.losses import LOSSES, SCHEDULES
 SWEEP = "sweep"
 """Table of a recipe that tells what to search; training leaves it alone."""
 PRECISIONS = ("fp32", "bf16", "fp16")
+MINING_PRECISIONS = ("same", "bf16")
 TRACKERS = ("tensorboard", "wandb", "trackio")
 
 
@@ -81,7 +82,9 @@ class TrainConfig:
     checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
     mining_batch: int = 1_024
-    """Most pairs per forward pass while mining."""
+    """Most pairs per forward pass while mining; a CPU takes 32 at most."""
+    mining_precision: str = "same"
+    """same: as ``precision`` says; bf16: with fp32, mine in bf16 where the device computes it fast."""
     shard: bool = False
     """Several processes: share the model among them (FSDP2), where each holds a copy otherwise (DDP)."""
     readers: int = 0
@@ -116,6 +119,7 @@ class TrainConfig:
             ("loss", self.loss, LOSSES),
             ("schedule", self.schedule, SCHEDULES),
             ("precision", self.precision, PRECISIONS),
+            ("mining_precision", self.mining_precision, MINING_PRECISIONS),
         ):
             if given not in known:
                 raise ValueError(unknown(what, given, known))

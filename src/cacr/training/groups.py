@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cacr.data.pairs import CaptionSet, captions_of_images
-from cacr.models.pairs import EncodedPairs
+from cacr.models.pairs import EncodedPairs, Lengths
 from cacr.models.processing import RegionProcessor
 
 
@@ -127,8 +127,9 @@ class GroupCollator:
     def __call__(self, items: Sequence[Groups]) -> dict[str, Any]:
         """``text`` and ``regions``: encoded once each; ``captions`` and ``images``: [2 · item, 1 + candidates].
 
-        The first half of the groups is image-anchored, the second text-anchored. ``pairs`` [pair, 2] are the different
-        pairs among all, and ``pair_of`` [2 · item, 1 + candidates] says which each is: mining scores a pair once.
+        The first half of the groups is image-anchored, the second text-anchored. ``pairs`` [2, pair] are the captions
+        and pictures of the different pairs, and ``pair_of`` [2 · item, 1 + candidates] says which each is: mining
+        scores a pair once. ``pairs``, an array, and ``lengths`` stay on the host, where batches are planned.
         """
         captions = [list(item.captions) for item in items]
         captions += [[item.caption] * len(item.images) for item in items]
@@ -147,8 +148,9 @@ class GroupCollator:
             "regions": encoded.regions,
             "captions": caption_index,
             "images": image_index,
-            "pairs": pairs,
+            "pairs": pairs.T.contiguous().numpy(),
             "pair_of": place.view(caption_index.shape),
+            "lengths": Lengths.of(encoded.text, encoded.regions),
         }
 
 

@@ -10,9 +10,11 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/Kho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
@@ -21,17 +23,20 @@ from transformers import Trainer
 from cacr.attention import AttentionBlocks
 from cacr.data import CaptionSet
 from cacr.losses import SCHEDULES, attention_loss, hardest_negatives, ranking_loss
-from cacr.models.pairs import paired
+from cacr.models.pairs import Host, Lengths, lean, paired
 from cacr.models.processing import RegionProcessor
 from cacr.regularizer import Regularizer, attach
 from cacr.training.config import TrainConfig
 from cacr.training.parts import PartsInLog
+from cacr.training.precision import mines_in_bfloat16, mining
 from cacr.training.processes import most_over_processes
 from cacr.training.release import release_indices
 from cacr.training.validation import retrieval_scores
 
 COMPLETE = "complete"
 """Written into a checkpoint folder last: without it the folder is the rest of a killed run."""
+AT_ONCE, AT_ONCE_ELSEWHERE = {"cpu": 32}, 128
+"""Pairs of a part, by device: small parts have little padding, a GPU wants large ones."""
 
 
 class RetrievalTrainer(PartsInLog, Trainer):
@@ -56,8 +61,9 @@ class RetrievalTrainer(PartsInLog, Trainer):
     ):
         super().__init__(*args, **kwargs)
         self.recipe, self.processor, self.dev = recipe, processor, dev
-        self._true = torch.empty(0, dtype=torch.long)
+        self._true = slice(0)
         self.regularizer = self._attach()
+        self._bfloat16 = mines_in_bfloat16(recipe, self.args.device)
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
         assert isinstance(self.train_dataset, Sized)
@@ -71,20 +77,13 @@ class RetrievalTrainer(PartsInLog, Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Ranking loss over the hardest negatives, plus the scheduled attention loss of the true pairs."""
-        captions, images = inputs["captions"], inputs["images"]
         regions = release_indices(inputs) if self.recipe.reproduce_release_indexing else None
         hard = hardest_negatives(self._mine(model, inputs, regions), self.recipe.negatives)
         chosen = torch.cat([torch.zeros_like(hard[:, :1]), hard], 1)
-        captions, images = captions.gather(1, chosen), images.gather(1, chosen)
-        batch = self._pairs(inputs, captions.flatten(), images.flatten())
-        if regions is not None:
-            batch["region_index"] = regions.repeat_interleave(chosen.shape[1], 0)
         reg = self.regularizer
         if reg is not None:
-            self._true = torch.arange(len(chosen), device=chosen.device) * chosen.shape[1]
             reg.progress(min(self.state.global_step, self.recipe.steps), self.recipe.steps)
-        out = model(**batch)
-        match = out.rank_scores.view(chosen.shape)
+        match, out = self._learn(model, inputs, chosen, regions)
         image_anchored, text_anchored = (ranking_loss(half, self.recipe.margin) for half in match.chunk(2))
         self.note(rank_image=image_anchored, rank_text=text_anchored)
         loss = (image_anchored + text_anchored) / 2
@@ -93,16 +92,57 @@ class RetrievalTrainer(PartsInLog, Trainer):
             loss = loss + out.cacr_loss / 2
         return (loss, out) if return_outputs else loss
 
+    def _learn(
+        self, model: nn.Module, inputs: dict[str, Any], chosen: Tensor, regions: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """Match of the chosen pairs, [group, 1 + negatives], with gradients; and what the model gave the true pairs.
+
+        Many pairs go in parts of similar length, the true pairs in one of their own: they alone are watched, so that
+        the last layer of the others is computed for [CLS] alone. The graph of all parts is kept until the backward
+        pass. Every process has as many parts.
+        """
+        groups, size = chosen.shape
+        rows = torch.stack([inputs["captions"].gather(1, chosen), inputs["images"].gather(1, chosen)])
+        rows = rows.flatten(1)
+        most = AT_ONCE.get(self.args.device.type, AT_ONCE_ELSEWHERE)
+        if rows.shape[1] <= most or regions is not None:
+            batch = paired(self.processor, inputs["text"], inputs["regions"], *rows)
+            if regions is not None:
+                batch["region_index"] = regions.repeat_interleave(size, 0)
+            self._true = slice(0, None, size)
+            out = model(**batch)
+            return out.rank_scores.view(chosen.shape), out
+        captions, images = rows.cpu().numpy()  # the step's one question to the device
+        true, rest = np.arange(groups) * size, np.arange(groups * size)
+        rest = rest[rest % size != 0] if self.regularizer is not None else rest
+        parts = [rest[part] for part in inputs["lengths"].buckets(captions[rest], images[rest], most)]
+        found, watched = [], None
+        if self.regularizer is not None:
+            self._true = slice(None)
+            watched = model(**self._pairs(inputs, captions[true], images[true]))
+            parts, found = [true, *parts], [watched.rank_scores[:, 0]]
+        with self.regularizer.paused() if self.regularizer is not None else nullcontext():
+            for part in parts[len(found) :]:
+                batch = self._pairs(inputs, captions[part], images[part])
+                found.append(model(**batch, first_only=self._first_only).rank_scores[:, 0])
+        return _in_order(found, parts).view(chosen.shape), watched
+
+    @property
+    def _first_only(self) -> bool:
+        """Whether a layer may be run in part. Not where processes share it: it is gathered when it is called."""
+        return not self.is_fsdp_enabled
+
     def _mine(self, model: nn.Module, inputs: dict[str, Any], regions: Tensor | None = None) -> Tensor:
         """Match of every candidate by the model as it is: [group, 1 + candidates]. A pair is scored once."""
-        pairs, place = inputs["pairs"], inputs["pair_of"]
-        if regions is None:
-            found = self.match(inputs["text"], inputs["regions"], pairs[:, 0], pairs[:, 1], model)
-        else:  # what a pair reads depends on its group
+        text, seen, place = inputs["text"], inputs["regions"], inputs["pair_of"]
+        with mining(self._bfloat16, self.args.device):
+            if regions is None:
+                captions, images = (torch.from_numpy(rows) for rows in inputs["pairs"])
+                return self.match(text, seen, captions, images, model, lengths=inputs["lengths"])[place]
+            # what a pair reads depends on its group
             every = regions.repeat_interleave(place.shape[1], 0)
             rows, columns = inputs["captions"].flatten(), inputs["images"].flatten()
-            found, place = self.match(inputs["text"], inputs["regions"], rows, columns, model, every), None
-        return found[place] if place is not None else found.view(inputs["captions"].shape)
+            return self.match(text, seen, rows, columns, model, every).view(place.shape)
 
     @torch.no_grad()
     def match(
@@ -113,31 +153,40 @@ class RetrievalTrainer(PartsInLog, Trainer):
         images: Tensor,
         model: nn.Module | None = None,
         region_index: Tensor | None = None,
+        lengths: Lengths | None = None,
     ) -> Tensor:
         """The model's match of encoded captions and pictures in eval mode, by index: [pair], on its device.
 
         Processes that share a model run it equally often: those that are done earlier score their first pairs again.
+        Pairs of similar length go together, without the padding that they do not need; with ``region_index``, which
+        counts from the padded text, they stay as they are.
         """
         model = model or self.model
         assert isinstance(model, nn.Module)
-        training = model.training
+        device, most = self.args.device, self.recipe.mining_batch
+        lengths = lengths or Lengths.of(text, regions)
+        text, regions = (
+            {name: values.to(device) for name, values in rows.items()} for rows in (text, regions)
+        )
+        if region_index is None:
+            rows, columns = captions.cpu().numpy(), images.cpu().numpy()
+            parts = lengths.buckets(rows, columns, min(most, AT_ONCE.get(device.type, most)))
+        else:
+            parts = np.array_split(np.arange(len(captions)), -(-len(captions) // most))
+        rounds = most_over_processes(len(parts), device) if self.is_fsdp_enabled else len(parts)
+        found, training = [], model.training
         model.eval()
-        text = {name: values.to(self.args.device) for name, values in text.items()}
-        regions = {name: values.to(self.args.device) for name, values in regions.items()}
-        device = self.args.device
-        captions, images = captions.to(device), images.to(device)
-        chunks = list(torch.arange(len(captions), device=device).split(self.recipe.mining_batch))
-        rounds = most_over_processes(len(chunks), device) if self.is_fsdp_enabled else len(chunks)
-        found = []
         with self.compute_loss_context_manager():
             for i in range(rounds):
-                rows = chunks[i] if i < len(chunks) else chunks[0][:1]
-                batch = paired(self.processor, text, regions, captions[rows], images[rows])
-                if region_index is not None:
-                    batch["region_index"] = region_index[rows]
-                found.append(model(**batch).rank_scores[:, 0].float())
+                part = parts[i] if i < len(parts) else parts[0][:1]
+                if region_index is None:
+                    batch = lean(self.processor, text, regions, rows[part], columns[part], lengths)
+                else:
+                    batch = paired(self.processor, text, regions, captions[part], images[part])
+                    batch["region_index"] = region_index[part]
+                found.append(model(**batch, first_only=self._first_only).rank_scores[:, 0].float())
         model.train(training)
-        return torch.cat(found[: len(chunks)])
+        return _in_order(found[: len(parts)], parts)
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """Retrieval on the held-out pictures, measured by all processes together."""
@@ -153,8 +202,9 @@ class RetrievalTrainer(PartsInLog, Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _pairs(self, inputs: dict[str, Any], captions: Tensor, images: Tensor) -> dict[str, Tensor]:
-        return paired(self.processor, inputs["text"], inputs["regions"], captions, images)
+    def _pairs(self, inputs: dict[str, Any], captions: Host, images: Host) -> dict[str, Any]:
+        text, regions, lengths = inputs["text"], inputs["regions"], inputs["lengths"]
+        return lean(self.processor, text, regions, captions, images, lengths)
 
     def _attach(self) -> Regularizer | None:
         """The recipe's loss on the true pairs: vision on image-anchored groups, language on text-anchored ones."""
@@ -194,3 +244,9 @@ class RetrievalTrainer(PartsInLog, Trainer):
         self.accelerator.wait_for_everyone()  # each process writes its own random numbers
         if self.args.should_save:
             (folder / COMPLETE).touch()
+
+
+def _in_order(found: list[Tensor], parts: list[Host]) -> Tensor:
+    """Values of all parts, back in the order of the pairs that the parts hold."""
+    order = torch.from_numpy(np.concatenate(parts).argsort()).to(found[0].device)
+    return torch.cat(found).index_select(0, order)

@@ -19,6 +19,7 @@ from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from cacr.models.embeddings import of_pairs
 from cacr.models.oscar.configuration import OscarConfig
 from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 
@@ -35,7 +36,9 @@ class OscarRegionEmbeddings(nn.Module):
         self.layer_norm = norm if norm is not None else nn.Identity()
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, features: Tensor, positions: Tensor | None = None) -> Tensor:
+    def forward(
+        self, features: Tensor, positions: Tensor | None = None, index: Tensor | None = None
+    ) -> Tensor:
         if positions is not None:
             features = torch.cat([features, positions], -1)
         if features.shape[-1] != self.joined:
@@ -44,7 +47,7 @@ class OscarRegionEmbeddings(nn.Module):
                 f"region_features {given} have {features.shape[-1]} numbers a region; expected {self.region_dim} and "
                 f"region_positions of {self.joined - self.region_dim}, or the {self.joined} joined"
             )
-        return self.dropout(self.layer_norm(self.linear(features)))
+        return self.dropout(of_pairs(self.layer_norm(self.linear(features)), index))
 
 
 class OscarPreTrainedModel(SingleStreamPreTrainedModel):
@@ -82,6 +85,7 @@ class OscarModel(SingleStream, OscarPreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        picture_index: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode captions with tags, pictures or pairs of them.
@@ -97,6 +101,8 @@ class OscarModel(SingleStream, OscarPreTrainedModel):
             token_type_ids: [batch, text]: 0 in the caption's part, 1 in the tags'; 0 if None.
             position_ids: [batch, text]; 0, 1, … if None.
             inputs_embeds: [batch, text, hidden] in place of ``input_ids``.
+            picture_index: [batch], which row of ``region_features`` and ``region_positions`` each pair shows, so that a
+                picture that many pairs show is embedded once; row i if None. ``region_mask`` has a row a pair.
 
         Returns:
             ``last_hidden_state`` [batch, text + region, hidden] and ``pooler_output`` [batch, hidden].
@@ -105,7 +111,7 @@ class OscarModel(SingleStream, OscarPreTrainedModel):
         if input_ids is not None or inputs_embeds is not None:
             text = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
         if region_features is not None:
-            regions = self.region_embeddings(region_features, region_positions)
+            regions = self.region_embeddings(region_features, region_positions, picture_index)
         return self.encode(text, regions, attention_mask, region_mask, **kwargs)
 
 

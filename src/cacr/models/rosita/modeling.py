@@ -18,6 +18,7 @@ from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from cacr.models.embeddings import of_pairs
 from cacr.models.rosita.configuration import RositaConfig
 from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 
@@ -33,8 +34,9 @@ class RositaRegionEmbeddings(nn.Module):
         self.layer_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, features: Tensor, positions: Tensor) -> Tensor:
-        return self.dropout(self.layer_norm(self.feature_linear(features) + self.position_linear(positions)))
+    def forward(self, features: Tensor, positions: Tensor, index: Tensor | None = None) -> Tensor:
+        x = self.layer_norm(self.feature_linear(features) + self.position_linear(positions))
+        return self.dropout(of_pairs(x, index))
 
 
 class RositaPreTrainedModel(SingleStreamPreTrainedModel):
@@ -66,6 +68,7 @@ class RositaModel(SingleStream, RositaPreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        picture_index: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode captions, pictures or pairs of them.
@@ -80,6 +83,8 @@ class RositaModel(SingleStream, RositaPreTrainedModel):
             token_type_ids: [batch, text]; 0 if None, as the release has it everywhere.
             position_ids: [batch, text]; 0, 1, … if None.
             inputs_embeds: [batch, text, hidden] in place of ``input_ids``.
+            picture_index: [batch], which row of ``region_features`` and ``region_positions`` each pair shows, so that a
+                picture that many pairs show is embedded once; row i if None. ``region_mask`` has a row a pair.
 
         Returns:
             ``last_hidden_state`` [batch, text + region, hidden] and ``pooler_output`` [batch, hidden].
@@ -92,7 +97,7 @@ class RositaModel(SingleStream, RositaPreTrainedModel):
                 raise ValueError(
                     "region_features were given without region_positions [batch, region, 5]; pass both"
                 )
-            regions = self.region_embeddings(region_features, region_positions)
+            regions = self.region_embeddings(region_features, region_positions, picture_index)
         return self.encode(text, regions, attention_mask, region_mask, **kwargs)
 
 

@@ -21,6 +21,7 @@ from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from cacr.models.embeddings import of_pairs
 from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.heads import UniterRegionRegression
@@ -46,12 +47,13 @@ class UniterRegionEmbeddings(nn.Module):
         positions: Tensor,
         type_embeddings: Tensor,
         hidden_regions: Tensor | None = None,
+        index: Tensor | None = None,
     ) -> Tensor:
         if hidden_regions is not None:
             features = features + hidden_regions[..., None].to(features.dtype) * self.mask_embedding.weight[1]
         x = self.feature_layer_norm(self.feature_linear(features))
         x = x + self.position_layer_norm(self.position_linear(positions)) + type_embeddings
-        return self.dropout(self.layer_norm(x))
+        return self.dropout(of_pairs(self.layer_norm(x), index))
 
 
 class UniterPreTrainedModel(SingleStreamPreTrainedModel):
@@ -91,6 +93,7 @@ class UniterModel(SingleStream, UniterPreTrainedModel):
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         region_index: Tensor | None = None,
+        picture_index: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode captions, pictures or pairs of them.
@@ -108,6 +111,8 @@ class UniterModel(SingleStream, UniterPreTrainedModel):
             inputs_embeds: [batch, text, hidden] in place of ``input_ids``.
             region_index: [batch, region], which embedding of [text | regions] each region slot holds. Only to repeat
                 a flaw of the releases (`cacr.training.release`).
+            picture_index: [batch], which row of ``region_features`` and ``region_positions`` each pair shows, so that a
+                picture that many pairs show is embedded once; row i if None. ``region_mask`` has a row a pair.
 
         Returns:
             ``last_hidden_state`` [batch, text + region, hidden] and ``pooler_output`` [batch, hidden].
@@ -121,7 +126,9 @@ class UniterModel(SingleStream, UniterPreTrainedModel):
                     "region_features were given without region_positions [batch, region, 7]; pass both"
                 )
             modality = self.embeddings.token_type_embeddings.weight[1]
-            regions = self.region_embeddings(region_features, region_positions, modality, hidden_regions)
+            regions = self.region_embeddings(
+                region_features, region_positions, modality, hidden_regions, picture_index
+            )
         if region_index is not None:
             assert text is not None and regions is not None
             read = region_index[..., None].expand(-1, -1, text.shape[-1])
