@@ -1,117 +1,120 @@
 """Speed and memory as ratios to something measured in the same run: ``python -m bench`` (``make bench``).
 
-Each ratio is the median over paired repetitions, so that a slow moment of the machine hits both sides.
+Writes docs/benchmarks.json and the page docs/benchmarks.md from it. Names of benches run those alone and keep the other
+rows; --quick runs tiny sizes of all and writes nothing.
 """
 
-from collections.abc import Callable
+import argparse
+import os
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from bench import attach as attach_at_base_size
-from bench import features as reading_features
-from cacr import AttentionBlocks, attach, cacr_loss, iais_loss, soft_equivalence_loss
-from cacr._measure import paired
-from cacr.data.scenes import scene
-from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval
-
-REPETITIONS = 15
+from bench import page
+from bench.benches import BENCHES
+from bench.measuring import Row, Setting, machine, today
 
 
-def ratio(ours: Callable[[], object], theirs: Callable[[], object], repetitions: int = REPETITIONS) -> float:
-    """Median of time(ours) / time(theirs), pair by pair."""
-    return paired(ours, theirs, repetitions)[1]
-
-
-def layer(batch: int = 8, heads: int = 12, text: int = 20, regions: int = 36) -> tuple[torch.Tensor, ...]:
-    """Queries, keys and masks of a UNITER-base layer."""
-    sequence = text + regions
-    query, key = (torch.randn(batch, heads, sequence, 64, requires_grad=True) for _ in "qk")
-    text_mask = torch.zeros(batch, sequence, dtype=torch.bool)
-    text_mask[:, 1 : text - 1] = True
-    region_mask = torch.zeros_like(text_mask)
-    region_mask[:, text:] = True
-    return query, key, text_mask, region_mask
-
-
-def loss_against_layer() -> float:
-    """The loss with its blocks and gradients / forward and backward of one encoder layer of the same size."""
-    inputs = layer()
-    encoder = torch.nn.TransformerEncoderLayer(768, 12, 3072, batch_first=True)
-    hidden = torch.randn(8, 56, 768)
-    return ratio(
-        lambda: cacr_loss(AttentionBlocks.from_query_key(*inputs)).backward(),
-        lambda: encoder(hidden).sum().backward(),
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    found.add_argument("names", nargs="*", metavar="NAME", help=f"benches; all if none: {', '.join(BENCHES)}")
+    found.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to see that all of it runs; writes nothing"
     )
-
-
-def loss_against_iais() -> float:
-    """CACR / IAIS on the same blocks, forward and backward."""
-    inputs = layer()
-    return ratio(
-        lambda: cacr_loss(AttentionBlocks.from_query_key(*inputs)).backward(),
-        lambda: iais_loss(AttentionBlocks.from_query_key(*inputs)).backward(),
+    found.add_argument(
+        "--page", action="store_true", help="write the page from the JSON again, measure nothing"
     )
-
-
-def loops_against_closed_form() -> float:
-    """Algorithm 1 as loops / the closed form, one small example, forward only."""
-    query, key, text_mask, region_mask = (x.detach() for x in layer(batch=1, heads=2, text=8, regions=8))
-    blocks = AttentionBlocks.from_query_key(query, key, text_mask, region_mask)
-    return ratio(lambda: soft_equivalence_loss(blocks), lambda: cacr_loss(blocks, variant="paper"), 3)
-
-
-def step_with_regularizer() -> float:
-    """A training step (32 pairs) with capture and loss on its true pairs / the same step without, 4 layers x 256."""
-    config = UniterConfig(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024)
-    model = UniterForImageTextRetrieval(config).train()
-    batch = {
-        "input_ids": torch.randint(200, 20_000, (32, 20)),
-        "region_features": torch.randn(32, 36, 2048),
-        "region_positions": torch.rand(32, 36, 7),
-    }
-
-    def plain() -> None:
-        model(**batch).rank_scores.sum().backward()
-
-    def regularized() -> None:
-        with attach(model, select=slice(0, None, 8)):
-            out = model(**batch)
-            (out.rank_scores.sum() + out.cacr_loss).backward()
-
-    return ratio(regularized, plain)
-
-
-def scenes_against_resizing() -> float:
-    """Drawing a scene with its regions and features / resizing a 640 x 480 picture to 224 x 224, bicubic."""
-    from PIL import Image
-
-    picture = Image.new("RGB", (640, 480), "red")
-    return ratio(
-        lambda: [scene(0, i).regions for i in range(50)],
-        lambda: [picture.resize((224, 224)) for _ in range(50)],
+    found.add_argument("--device", default="cpu", help="cpu or cuda")
+    found.add_argument("--threads", type=int, default=1, help="of each process")
+    found.add_argument(
+        "--out", type=Path, default=page.FOLDER, help="folder of benchmarks.json and benchmarks.md"
     )
-
-
-BENCHES = (
-    loss_against_layer,
-    loss_against_iais,
-    loops_against_closed_form,
-    step_with_regularizer,
-    scenes_against_resizing,
-)
-
-
-def main() -> None:
-    """Print every ratio."""
-    torch.manual_seed(0)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; median of {REPETITIONS} paired repetitions"
+    found.add_argument(
+        "--release",
+        type=Path,
+        default=os.environ.get("CACR_RELEASE"),
+        help="a copy of github.com/KhoomeiK/CACR or lancopku/IAIS, to time its own functions; else $CACR_RELEASE",
     )
-    for bench in BENCHES:
-        print(f"{bench():10.3f}  {bench.__name__}: {(bench.__doc__ or '').strip()}", flush=True)
-    attach_at_base_size.main()
-    reading_features.main(pictures=10_000)  # ten times as many: python -m bench.features
+    found.add_argument(
+        "--pictures", type=Path, help="captions.jsonl and features.safetensors, for step and retrieval"
+    )
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run benches and write what they found.
+
+    Returns:
+        0, or 1 where a bench could not run; what the others found is written all the same.
+    """
+    asked = parser().parse_args(arguments)
+    for name in asked.names:
+        if name not in BENCHES:
+            parser().error(f"no bench {name!r}; known: {', '.join(BENCHES)}")
+    if asked.page:
+        page.write(page.read(asked.out), BENCHES, asked.out)
+        return 0
+    if torch.device(asked.device).type == "cuda" and not torch.cuda.is_available():
+        parser().error(
+            f"--device {asked.device}: torch finds no CUDA device here; leave it out to measure the CPU"
+        )
+    before = torch.get_num_threads()
+    torch.set_num_threads(asked.threads)
+    try:
+        return measure(asked)
+    finally:
+        torch.set_num_threads(before)
+
+
+def measure(asked: argparse.Namespace) -> int:
+    """Run what was asked for, bench by bench, and write after each: a run that is stopped keeps what it has."""
+    setting = Setting(asked.device, asked.quick, asked.release and Path(asked.release), asked.pictures)
+    print(machine(setting.device), flush=True)
+    failed = []
+    for name in asked.names or BENCHES:
+        begun = time.perf_counter()
+        print(f"\n{name}: {BENCHES[name].title}", flush=True)
+        try:
+            rows = run(name, setting)
+        except Exception as problem:  # the others go on, and the run fails in the end
+            if not isinstance(problem, ImportError | FileNotFoundError):
+                traceback.print_exc()
+            print(f"  did not run: {type(problem).__name__}: {problem}", flush=True)
+            failed.append(name)
+            continue
+        seconds = time.perf_counter() - begun
+        print(f"  {seconds:.0f} s", flush=True)
+        if rows and not asked.quick:
+            before = page.read(asked.out)
+            page.write(
+                page.merged(before, name, BENCHES[name], rows, setting.device, seconds), BENCHES, asked.out
+            )
+    if failed:
+        print(f"\ndid not run: {', '.join(failed)}")
+    return int(bool(failed))
+
+
+def run(name: str, setting: Setting) -> list[Row]:
+    """The rows of a bench, each printed when it is there, dated and with the machine's name."""
+    rows = []
+    where = {"machine": machine(setting.device), "date": today()}
+    for found in BENCHES[name].run(setting):
+        if isinstance(found, str):
+            print(f"  missing: {found}", flush=True)
+            continue
+        rows.append(replace(found, **where))
+        warm = f" (warm {page.number(found.warm_median)})" if found.warm_median is not None else ""
+        holds = None if setting.quick else found.holds  # tiny sizes promise nothing
+        asked = {None: "", True: ", as asked", False: ", NOT as asked"}[holds]
+        numbers = f"{page.number(found.minimum):>8} {page.number(found.median):>8}{warm}"
+        print(f"  {numbers}  {found.divides}: {found.name}{asked}", flush=True)
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,14 +11,12 @@ the system warm. Every side gives float32 features and boxes as tensors, at rand
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.measuring import Row, Setting, rounds, row
 from cacr.regions import FeatureStore, Regions, open_features, write_features
 
 PICTURES, REGIONS, WIDTH = 100_000, 10, 256
@@ -137,57 +136,67 @@ def tensor_starts(file: Path) -> dict[str, int]:
     }
 
 
-def seconds(read: Callable[[str], object], ids: Sequence[str]) -> float:
-    """Time that reading these pictures takes."""
-    start = time.perf_counter()
-    for image_id in ids:
-        read(image_id)
-    return time.perf_counter() - start
-
-
-def main(pictures: int = PICTURES, sample: int = SAMPLE, rounds: int = ROUNDS) -> dict[str, float]:
-    """Print and return the ratios."""
+def measure(pictures: int, sample: int, repetitions: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each reader in each round, by order: ``sample`` pictures, the same for all readers."""
     made = Synthetic(pictures)
-    ids = list(made)
-    random.seed(0)
+    ids, draws = list(made), random.Random(0)
     orders = {
-        "random": partial(random.sample, ids, min(sample, pictures)),
-        "in order": lambda: ids[(first := random.randrange(max(1, pictures - sample))) : first + sample],
+        "random": partial(draws.sample, ids, min(sample, pictures)),
+        "in order": lambda: ids[(first := draws.randrange(max(1, pictures - sample))) : first + sample],
     }
-    ratios: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         file, database = Path(folder) / "features.safetensors", Path(folder) / "feat_numbb10"
         write_features(file, made, dtype=torch.float16)
         write_lmdb(database, made)
-        jobs = readers(file, database)
-        print(
-            f"            {pictures:,} pictures, features file of {file.stat().st_size / 1e6:.0f} MB, warm cache"
-        )
+        of = readers(file, database)
+        found = {}
         for order, draw in orders.items():
-            spent: dict[str, list[float]] = {name: [] for name in jobs}
-            for turn in range(rounds + 1):
-                these = draw()
-                names = list(jobs) if turn % 2 else list(reversed(jobs))
-                for name in names:
-                    spent[name].append(seconds(jobs[name], these))
-            per_picture = 1e6 * statistics.median(spent["ours"][1:]) / len(these)
-            print(f"{per_picture:10.1f}  microseconds a picture, ours, {order}")
-            for name in [name for name in jobs if name != "ours"]:
-                each = [
-                    a / b for a, b in zip(spent["ours"][1:], spent[name][1:], strict=True)
-                ]  # the first warms
-                low, middle, high = statistics.quantiles(each, n=4)
-                ratios[f"{order} / {name}"] = middle
-                print(
-                    f"{middle:10.3f}  time of ours / {name}, {order} [quartiles {low:.3f}, {high:.3f}]",
-                    flush=True,
-                )
-    return ratios
+            drawn = [draw() for _ in range(repetitions + 1)]  # the first round warms
+            found[order] = rounds({name: _reading(read, drawn) for name, read in of.items()}, repetitions)
+    return found
+
+
+def _reading(read: Callable[[str], object], drawn: Sequence[Sequence[str]]) -> Callable[[], object]:
+    """A job that reads the next drawn pictures."""
+    turns = iter(drawn)
+    return lambda: [read(image_id) for image_id in next(turns)] and None
+
+
+def reading(setting: Setting) -> Iterator[Row | str]:
+    """Reading a picture's regions from our features file.
+
+    Time of another reader / of ours: below 1, ours is slower. 10 regions x 256 numbers in float16 of synthetic
+    pictures, the cache of the system warm, float32 features and boxes as tensors out of every reader. Ours checks what
+    it reads and gives `Regions`. The same bytes raw, by `os.pread` or out of `np.memmap`, and a bare UNITER database
+    (lmdb and msgpack) check nothing and give tensors; "LMDB, ours" is `open_features` of that database.
+    `python -m bench.features` does it with ten times as many pictures.
+    """
+    if setting.device != "cpu":
+        return
+    try:
+        import lmdb  # noqa: F401
+        import msgpack  # noqa: F401
+    except ImportError:
+        yield "reading features needs lmdb and msgpack: pip install 'cacr[lmdb]'"
+        return
+    yield from rows(*((300, 20, 2) if setting.quick else (PICTURES // 10, SAMPLE, ROUNDS)))
+
+
+def rows(pictures: int = PICTURES, sample: int = SAMPLE, repetitions: int = ROUNDS) -> Iterator[Row]:
+    """Each other reader / ours, in both orders."""
+    for order, spent in measure(pictures, sample, repetitions).items():
+        each = 1e6 * statistics.median(spent["ours"]) / min(sample, pictures)
+        for name in [name for name in spent if name != "ours"]:
+            yield row(
+                f"{name}, {order}",
+                f"{name} / ours",
+                spent[name],
+                spent["ours"],
+                size=f"{sample:,} of {pictures:,} pictures, {order}",
+                note=f"ours {each:.0f} microseconds a picture",
+            )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="1,000 pictures")
-    main(*((1_000, 200, 5) if parser.parse_args().quick else ()))
+    for one in rows():
+        print(f"{one.minimum:8.3f} {one.median:8.3f}  {one.divides}, {one.size}; {one.note}", flush=True)

@@ -133,6 +133,7 @@ def comparison(reading: Reading) -> Carried:
         name=f"sharpen={reading.sharpen}",
         carrier=carrier,
         centered=True,
+        fades=True,
     )
 
 
