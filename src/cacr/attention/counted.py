@@ -10,7 +10,7 @@ from torch import Tensor
 from cacr.attention.blocks import AttentionBlocks
 from cacr.attention.checks import check_lengths, refuse_unpaired
 from cacr.attention.choices import chosen_rows
-from cacr.attention.cut import Captured, cut
+from cacr.attention.cut import Captured, Cutter, cut
 from cacr.attention.factored import FactoredBlocks, factored
 from cacr.attention.layouts import Layout, Run
 
@@ -48,10 +48,12 @@ def blocks_of(
         if len(text) == 0:
             return None
         captured = _each_once(captured, lambda call: call.rows(rows))
-    refuse_unpaired(text, regions, layout)
+    cutter = Cutter(text, regions)
+    if 0 in cutter.lengths("l") + cutter.lengths("v"):
+        refuse_unpaired(text, regions, layout)
     if factor is not None and factor(captured["vv"], regions, space):
-        return factored(captured, text, regions, space, heads)
-    return AttentionBlocks.trusted(**cut(captured, text, regions, space, heads))
+        return factored(captured, text, regions, space, heads, cutter)
+    return AttentionBlocks.trusted(**cut(captured, text, regions, space, heads, cutter))
 
 
 def _each_once(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cacr.attention.precision import at_least_float32, full_precision
+from cacr.attention.precision import at_least_float32, full_precision, product
 from cacr.attention.selecting import Where, selected, take, take_both
 
 BLOCKS = ("ll", "lv", "vl", "vv")
@@ -104,6 +104,10 @@ class Cutter:
     def full(self, *sides: str) -> bool:
         """Whether it is known that these sides have no padding."""
         return all(self._sides[side].full for side in sides)
+
+    def lengths(self, side: str) -> tuple[int, ...]:
+        """How many positions count in each example; unknown while torch.compile traces."""
+        return self._sides[side].lengths
 
     def positions(self, side: str) -> Where:
         """Where in the sequence the rows of the cut lie."""
@@ -225,7 +229,7 @@ def grouped_scores(query: Tensor, key: Tensor) -> Tensor:
     """
     batch, heads, rows, width = query.shape
     folded = query.reshape(batch * key.shape[1], -1, width)  # the heads of a group become rows
-    return torch.bmm(folded, key.flatten(0, 1).mT).view(batch, heads, rows, key.shape[2])
+    return product(folded, key.flatten(0, 1).mT).view(batch, heads, rows, key.shape[2])
 
 
 def _refuse_incomplete(name: str, missing: Tensor) -> None:

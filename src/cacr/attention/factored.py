@@ -84,7 +84,8 @@ class FactoredBlocks:
     """
 
     ll: Tensor
-    lv: Tensor
+    lv: Tensor | None
+    """None only where it was not asked for."""
     vl: Tensor | None
     regions: FactoredAttention
     text_mask: Tensor
@@ -134,10 +135,15 @@ def can_factor(call: Captured, space: str) -> bool:
 
 
 def factored(
-    captured: Mapping[str, Captured], text_mask: Tensor, region_mask: Tensor, space: str, heads: str
+    captured: Mapping[str, Captured],
+    text_mask: Tensor,
+    region_mask: Tensor,
+    space: str,
+    heads: str,
+    cutter: Cutter | None = None,
 ) -> FactoredBlocks:
     """`FactoredBlocks` from the calls that `cut` takes, with the same arguments; S_VV must pass `can_factor`."""
-    cutter, call = Cutter(text_mask, region_mask), captured["vv"]
+    cutter, call = cutter or Cutter(text_mask, region_mask), captured["vv"]
     others = {name: one for name, one in captured.items() if name != "vv"}
     fields: dict[str, Any] = {"ll_support": None} | cut(others, text_mask, region_mask, space, heads, cutter)
     with full_precision(text_mask.device):
@@ -150,7 +156,7 @@ def factored(
     regions = FactoredAttention(
         query,
         key,
-        tuple(fields["region_mask"].sum(1).tolist()),
+        cutter.lengths("v"),
         space,
         heads,
         call.softcap,

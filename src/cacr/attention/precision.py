@@ -5,6 +5,7 @@ so their precision costs nothing and a regularizer of 1e-3 nats needs it.
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,33 @@ def full_precision(device: torch.device) -> AbstractContextManager:
     if torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
+
+
+def product(some: Tensor, others: Tensor) -> Tensor:
+    """Matrix product [batch, .., ..] whose gradient is as precise, whatever autocast says when it is taken.
+
+    Autocast acts on what runs inside it, and a backward pass may run inside it too. Once differentiable.
+    """
+    if torch.compiler.is_compiling():  # decided when traced
+        return some @ others
+    return _Product.apply(some, others)
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, some: Tensor, others: Tensor) -> Tensor:
+        ctx.save_for_backward(some, others)
+        return some @ others
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        some, others = ctx.saved_tensors
+        with full_precision(upstream.device):
+            return (
+                upstream @ others.mT if ctx.needs_input_grad[0] else None,
+                some.mT @ upstream if ctx.needs_input_grad[1] else None,
+            )
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -21,8 +21,13 @@ class Selected:
     where: Where
     real: Tensor
     """[batch, entry], True where an entry counts."""
-    full: bool = False
-    """Whether it is known that all of them do."""
+    lengths: tuple[int, ...] = ()
+    """How many count in each example; unknown while torch.compile traces."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it is known that all entries count."""
+        return len(set(self.lengths)) == 1
 
 
 def selected(*masks: Tensor) -> list[Selected]:
@@ -40,16 +45,17 @@ def selected(*masks: Tensor) -> list[Selected]:
     places = torch.arange(stacked.shape[2], device=stacked.device)
     last = torch.where(stacked, places, -1).amax(2)
     alike = (last - first + 1 == counts) & (first == first[:, :1])  # side by side, from the same place on
-    told = torch.stack([counts.amax(1), counts.amin(1), first[:, 0], alike.all(1)]).T.tolist()
+    told = torch.cat([first[:, :1], alike.all(1, keepdim=True), counts], 1).tolist()
     return [_selected(mask, one, *numbers) for mask, one, numbers in zip(masks, counts, told, strict=True)]
 
 
-def _selected(mask: Tensor, counts: Tensor, longest: int, least: int, first: int, alike: int) -> Selected:
+def _selected(mask: Tensor, counts: Tensor, first: int, alike: int, *lengths: int) -> Selected:
+    longest = max(lengths)
     where: Where = slice(first, first + longest)
     if not alike:
         where = (~mask).byte().argsort(dim=1, stable=True)[:, :longest]
     real = torch.arange(longest, device=mask.device) < counts[:, None]
-    return Selected(where, real, longest == least)
+    return Selected(where, real, lengths)
 
 
 def take(x: Tensor, where: Where, axis: int) -> Tensor:

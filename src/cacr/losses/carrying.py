@@ -17,6 +17,7 @@ from torch import Tensor
 from cacr.attention import full_precision
 from cacr.attention.cut import grouped_scores
 from cacr.attention.factored import FactoredAttention
+from cacr.attention.precision import product
 from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together
 
 ROWS, COLUMNS = 384, 384
@@ -47,8 +48,9 @@ def _reordered(attention: FactoredAttention, value: Tensor) -> Tensor:
     real = (torch.arange(value.shape[-2], device=value.device) < real)[:, None, :, None]
     value = (value if attention.per_head else value[:, None]) * real
     group = attention.query.shape[1] // attention.key.shape[1]
-    inner = attention.key.mT[:, :, None] @ value.unflatten(1, (-1, group))
-    carried = (attention.query @ inner.flatten(1, 2)) * real
+    by_group = value.unflatten(1, (-1, group)).transpose(2, 3).flatten(3)  # heads of a group become columns
+    inner = product(attention.key.mT, by_group).unflatten(3, (group, -1)).transpose(2, 3).flatten(1, 2)
+    carried = product(attention.query, inner) * real
     return carried if attention.per_head else carried[:, 0]
 
 

@@ -3,6 +3,9 @@
 A tile is a few rows, all columns: rows are whole, so that softmaxes over them need no running maximum. Its gradient is
 made while it is there, going forward; going backward only scales it. Arithmetic: three products of region x region x
 width per head (scores, gradients of queries and keys), and a divergence of the mean over heads.
+
+With a value the same tiles are multiplied with it as well, for the language direction. That gradient needs all rows of
+the result, so the tiles are made once more going backward: four products instead of the seven of two passes apart.
 """
 
 from __future__ import annotations
@@ -69,9 +72,10 @@ class _Compare(torch.autograd.Function):
         ctx: Any, attention: FactoredAttention, against: Against, learns: bool, *given: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         ctx.early = learns and given[-1] is None
-        ctx.attention, ctx.against = attention, against
         one = _Pass(attention, against, given, ctx.needs_input_grad[3:] if ctx.early else None)
         one.run()
+        if not ctx.early:
+            ctx.attention, ctx.against = attention, against
         ctx.save_for_backward(*(one.gradients if ctx.early else given))
         return one.loss, one.carried
 
@@ -183,7 +187,7 @@ class _Pass:
         through = d_left is not None or d_right is not None
         needs = self.learns, self.learns and through
         upstream = self.room("gradient", *own.shape) if self.learns else None
-        factor = weight if self.d_loss is None else weight * float(self.d_loss)
+        factor = weight if self.d_loss is None else self.d_loss * weight
         for some in pieces(count, step):
             absolute = slice(rows.start + some.start, rows.start + some.stop)
             here = (*at, absolute)

@@ -19,6 +19,7 @@ from torch import Tensor
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks, full_precision
 from cacr.attention.factored import FactoredBlocks
+from cacr.attention.precision import product
 from cacr.losses.carrying import carry, rows_of
 from cacr.losses.comparing import Against, compare
 from cacr.losses.divergence import Divergence, pairs, pool_rows
@@ -86,7 +87,7 @@ class Carried(Comparison):
         """As in `Comparison`."""
         assert other is not None
         left, right = self.ends(cross, mask)
-        return left, (other @ right.mT).mT
+        return left, product(other, right.mT).mT
 
 
 def compared(blocks: Blocks, comparison: Comparison, direction: str) -> Tensor:
@@ -168,7 +169,7 @@ def _pooled(
 ) -> Tensor:
     left, right = factors
     alone = support is None and _known_full(mask)
-    rows = comparison.divergence(own, left @ right.mT, None if alone else pairs(mask, support))
+    rows = comparison.divergence(own, product(left, right.mT), None if alone else pairs(mask, support))
     return pool_rows(rows, mask, comparison.rows)
 
 
@@ -176,6 +177,7 @@ def _streamed(blocks: FactoredBlocks, comparison: Comparison, directions: Sequen
     (text, regions), found = _masks(blocks), {}
     ends = value = carried = None
     if isinstance(comparison, Carried) and "language" in directions:
+        assert blocks.lv is not None
         ends = comparison.ends(blocks.lv, text)
         value = None if comparison.hard else ends[1].mT
     if "vision" in directions:
@@ -187,6 +189,7 @@ def _streamed(blocks: FactoredBlocks, comparison: Comparison, directions: Sequen
         carried = carry(blocks.regions, value)
     if "language" in directions:
         if ends is None:
+            assert blocks.lv is not None
             factors = comparison.factors(None, blocks.lv, blocks.vl, text)
         elif carried is None:  # few rows of S_VV are enough
             factors = rows_of(blocks.regions, ends[0].argmax(-1)), ends[1]

@@ -83,7 +83,7 @@ def log_softmax_over(
     return _hidden(scores, pairs).log_softmax(-1)
 
 
-def log_rows(probabilities: Float[Tensor, "*batch own own"]) -> Tensor:
+def log_rows(probabilities: Float[Tensor, "*batch row column"]) -> Tensor:
     """Log of probabilities, with zeros (padding) kept finite."""
     return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
@@ -174,10 +174,10 @@ def _bounded(own: Tensor, projected: Tensor, pairs: Tensor | None) -> tuple[Tens
     u, v = x.expm1(), projected.expm1()
     if pairs is not None:
         u.mul_(pairs), v.mul_(pairs)
-    z_u, z_v = count + u.sum(-1, keepdim=True), count + v.sum(-1, keepdim=True)
-    each_u, each_v = 1 / z_u, 1 / z_v
+    sum_u, sum_v = u.sum(-1, keepdim=True), v.sum(-1, keepdim=True)
+    each_u, each_v = 1 / (count + sum_u), 1 / (count + sum_v)
     u.mul_(each_u), v.mul_(each_v)
-    gap = (u - v).add_((z_v - z_u) * each_u * each_v)
+    gap = (u - v).add_((sum_v - sum_u) * each_u * each_v)
     p, q = u.add_(each_u), v.add_(each_v)
     if pairs is not None:
         gap.mul_(pairs), p.mul_(pairs), q.mul_(pairs)

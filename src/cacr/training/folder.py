@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,11 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
         raise FileExistsError(f"the run in {out} has finished; its model is {out / 'model'}")
     then = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))
     now = tomllib.loads(config.to_toml())
+    usual = {one.name: one.default for one in fields(config)}  # a run of an older version lacks newer names
     changed = [
         f"{name} = {now.get(name, 'not given')} (then: {then.get(name, 'not given')})"
         for name in now | then
-        if name != "out" and now.get(name) != then.get(name)
+        if name != "out" and now.get(name) != then.get(name, usual.get(name))
     ]
     if changed:
         raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed)}")

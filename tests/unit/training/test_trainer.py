@@ -189,6 +189,20 @@ def test_another_configuration_is_not_resumed(config, monkeypatch):
         train(replace(config, lr=0.01), resume=True)
 
 
+def test_a_run_of_a_version_without_a_newer_setting_is_resumed(config, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3)
+        with pytest.raises(Killed):
+            train(config)
+    written = config.out / "config.toml"
+    lines = written.read_text().splitlines(keepends=True)
+    written.write_text("".join(line for line in lines if not line.startswith("mining_precision")))
+    with pytest.raises(ValueError, match=r"mining_precision = bf16 \(then: same\)"):
+        train(replace(config, mining_precision="bf16"), resume=True)
+    train(config, resume=True)
+    assert (config.out / "model").is_dir()
+
+
 def test_a_mistake_leaves_no_folder_in_the_way(config):
     with pytest.raises(ValueError, match="layer is 9"):
         train(replace(config, layer=9))

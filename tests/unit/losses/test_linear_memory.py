@@ -1,0 +1,77 @@
+"""Streaming makes nothing as large as regions x regions, and "auto" chooses it where that would be large."""
+
+import pytest
+import torch
+from tests.unit.losses.test_streaming import DIRECTIONS, METHODS, sequence
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from cacr import AttentionBlocks
+from cacr.attention.factored import FactoredBlocks
+from cacr.losses import cacr_loss_from_query_key, carrying, comparing, streaming
+
+
+class Largest(TorchDispatchMode):
+    """Watches the entries of the largest memory that an operation made."""
+
+    made = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                self.made = max(self.made, leaf.untyped_storage().nbytes() // leaf.element_size())
+        return out
+
+
+def largest(regions, method, direction, heads="mean"):
+    """Entries of the largest tensor made, and of the largest saved for going backward."""
+    query, key = torch.randn(2, 1, 2, regions + 8, 4)
+    text = (torch.arange(regions + 8) < 8)[None]
+    saved = []
+    keep = lambda x: saved.append(x.untyped_storage().nbytes() // x.element_size()) or x
+    with Largest() as mode, torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        loss = cacr_loss_from_query_key(
+            query.requires_grad_(), key.requires_grad_(), text, ~text, direction, method, heads=heads
+        )
+        loss.backward()
+    return mode.made, max(saved)
+
+
+@pytest.mark.parametrize("heads", ["mean", "each"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_no_tensor_grows_with_the_square_of_the_regions(direction, heads):
+    regions = 1500
+    tile = max(carrying.ROWS * carrying.COLUMNS, comparing.ELEMENTS, comparing.ROWS * regions)
+    made, saved = largest(regions, "streaming", direction, heads)
+    assert made <= 2 * tile < regions**2 / 4  # 2: its heads
+    assert saved <= comparing.COMPARED  # the rows of a tile that are compared at a time, and let go
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_blocks_keep_a_square_of_the_regions(direction):
+    made, saved = largest(700, "blocks", direction)
+    assert made >= 2 * 700**2 and saved >= 2 * 700**2
+
+
+@pytest.mark.parametrize(("more", "kind"), [(0, FactoredBlocks), (1, AttentionBlocks)])
+def test_auto_streams_from_the_crossover_on(monkeypatch, more, kind):
+    query, key, *masks = sequence()
+    monkeypatch.setattr(streaming, "CROSSOVER", {"cpu": 3 * 4 * 7**2 + more})  # examples, heads, regions²
+    seen, loss = [], streaming.cacr_loss
+    monkeypatch.setattr(
+        streaming, "cacr_loss", lambda blocks, *given: seen.append(type(blocks)) or loss(blocks, *given)
+    )
+    cacr_loss_from_query_key(query, key, *masks)
+    assert seen == [kind]
+
+
+def test_an_unknown_method_gets_a_sentence():
+    with pytest.raises(ValueError, match="unknown method 'stream'. Did you mean 'streaming'"):
+        cacr_loss_from_query_key(*sequence(), method="stream")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_unknown_variant_gets_a_sentence(method):
+    with pytest.raises(ValueError, match="unknown variant 'released'. Did you mean 'release'"):
+        cacr_loss_from_query_key(*sequence(), method=method, variant="released")
