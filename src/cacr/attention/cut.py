@@ -95,6 +95,8 @@ class Cutter:
 
     def __init__(self, text_mask: Tensor, region_mask: Tensor):
         self._sides = dict(zip("lv", selected(text_mask, region_mask), strict=True))
+        joint = text_mask.shape == region_mask.shape
+        self._joint = text_mask.shape[1] if joint else 0  # length of a sequence that may hold both
         self._gathered: dict[tuple[int, str, str], Tensor] = {}
 
     def real(self, side: str) -> Tensor:
@@ -147,8 +149,12 @@ class Cutter:
         """Rows of a call's "query" or "key": [batch, head or group, row, width], float32 or better."""
         place = (id(captured), name, side)
         if place not in self._gathered:
-            parts = take_both(getattr(captured, name), *map(self.positions, "lv"))
-            for one, part in zip("lv", parts, strict=True):
+            whole = getattr(captured, name)
+            if self._joint and whole.shape[2] == self._joint:
+                parts = dict(zip("lv", take_both(whole, *map(self.positions, "lv")), strict=True))
+            else:
+                parts = {side: take(whole, self.positions(side), 2)}
+            for one, part in parts.items():
                 self._gathered[id(captured), name, one] = at_least_float32(part)
         return self._gathered[place]
 

@@ -72,7 +72,7 @@ def take(x: Tensor, where: Where, axis: int) -> Tensor:
 
 
 def take_both(x: Tensor, some: Where, others: Where) -> tuple[Tensor, Tensor]:
-    """Two selections along axis 2; two slices at once, so that their gradient is put together in one step."""
+    """Two selections of one sequence along axis 2; two slices at once, whose gradient is then put together once."""
     if isinstance(some, slice) and isinstance(others, slice):
         low, high = sorted((some, others), key=lambda one: one.start)
         if low.stop <= high.start:

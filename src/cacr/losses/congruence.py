@@ -160,6 +160,7 @@ def cacr_loss(
 
     Example:
         >>> import torch
+        >>> from cacr import AttentionBlocks
         >>> same, real = torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool)
         >>> cacr_loss(AttentionBlocks(same, same, same, same, real, real))
         tensor(0.)

@@ -43,6 +43,7 @@ def flatness_loss(blocks: Blocks, direction: str = "both") -> Float[Tensor, ""]:
         ValueError: An unknown direction.
 
     Example:
+        >>> import torch
         >>> from cacr import AttentionBlocks
         >>> flat, real = torch.full((1, 2, 2), 0.5), torch.ones(1, 2, dtype=torch.bool)
         >>> flatness_loss(AttentionBlocks(flat, flat, flat, flat, real, real))
