@@ -64,13 +64,22 @@ def main(
     count: int = CAPTIONS,
     sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, float]:
-    """Print and return ratios of time to ours, median over rounds of ``count`` captions with all pictures."""
+    """Print and return ratios of time to ours, median over rounds of ``count`` captions with all pictures.
+
+    Also ``captions``, how many a round had: fewer than ``count`` where the folder does not hold them.
+
+    Raises:
+        ValueError: The folder has fewer captions than rounds.
+    """
     if folder is None:
         with TemporaryDirectory() as made:
             make(Path(made), pictures=8, each=5, width=sizes.get("region_dim", WIDTH))
             return main(Path(made), rounds, count, sizes)
     pairs = open_captions(folder)
     captions, scorer = list(pairs.captions), scorer_of(list(pairs.captions), sizes)
+    count = min(count, len(captions) // rounds)
+    if not count:
+        raise ValueError(f"{len(captions)} captions for {rounds} rounds; give one a round at least")
     pictures = [
         pairs.picture(i) for i in range(len(pairs.image_ids))
     ] * 4  # the same regions, four times as many
@@ -89,7 +98,7 @@ def main(
     print(
         f"{len(captions)} captions of {words.mean():.1f} words, {len(pictures)} pictures, {asked} pairs a round"
     )
-    found = {}
+    found = {"captions": float(count)}
     for name, values in times.items():
         middle = sorted(values)[len(values) // 2]
         ratios = sorted(theirs / ours for theirs, ours in zip(values, times["ours"], strict=True))

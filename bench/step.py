@@ -7,7 +7,8 @@ Both take the same step of the same UNITER-base, without dropout: an image-ancho
 hardest of 63 candidates, the attention loss of both true pairs, gradient clipping and AdamW. The loop takes a group at
 a time, pads its captions to 60 tokens, repeats the picture or caption that the group shares, runs eager attention and
 scores all its candidates. Encoding the inputs is left out of both. Equal negatives and gradients are checked first, in
-the first round, and stop the bench where they differ. Peak memory is that of a process which takes one step.
+the first round, and stop the bench where they differ. The sides take turns in going first. Peak memory is that of a
+process which takes one step.
 
 Where no folder is given, pictures are 36 random regions of 2048 numbers. Captions are the five of each of the eight
 photographs of the reference data if CACR_REFERENCE_DATA names it, and else made words in lengths like Flickr30k's:
@@ -16,8 +17,6 @@ quantiles of a normal distribution of mean 13.4 tokens and deviation 5.
 
 import json
 import os
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.memory import _highest
 from cacr import attach
 from cacr.data import open_captions
 from cacr.losses import hardest_negatives, ranking_loss
@@ -50,7 +50,7 @@ MEAN, DEVIATION = 13.4, 5.0
 LONGEST = 60
 """Tokens that the loop pads captions to."""
 ROUNDS = 3
-CLOSE = 1e-3
+CLOSE = 1e-4
 """Largest norm of the gradients' difference, as a share of their norm: float32's rounding."""
 
 
@@ -141,11 +141,13 @@ class Step:
         self.optimizer.zero_grad()
 
     def check(self) -> float:
-        """The norm of the difference of both gradients, as a share of their norm.
+        """The norm of the difference of both gradients, as a share of their norm. Leaves those of ours in place.
 
         Raises:
-            AssertionError: They differ by more than rounding does, or other negatives were mined.
+            AssertionError: They differ by more than rounding does, one side alone has a gradient of some weights, or
+                other negatives were mined.
         """
+        self.optimizer.zero_grad()
         self.loop()
         theirs = {name: weights.grad for name, weights in self.model.named_parameters()}
         self.optimizer.zero_grad()
@@ -156,10 +158,11 @@ class Step:
         away = total = 0.0
         for name, weights in self.model.named_parameters():
             other = theirs.pop(name)
+            if (weights.grad is None) != (other is None):
+                raise AssertionError(f"one of the two steps alone has a gradient of {name}")
             if weights.grad is not None and other is not None:
                 away += float((weights.grad - other).square().sum())
                 total += float(other.square().sum())
-        self.optimizer.zero_grad()
         if not away**0.5 < CLOSE * total**0.5:
             raise AssertionError(f"the gradients differ by {(away / total) ** 0.5:.1e} of their norm")
         return (away / total) ** 0.5
@@ -201,11 +204,18 @@ def seconds(step: Step, way: Callable[[], None]) -> float:
 
 
 def gibibytes(which: str, folder: Path, sizes: Mapping[str, int], changed: Mapping[str, Any]) -> float:
-    """Peak memory of a process that takes one step."""
+    """Peak memory of a process that takes one step, with as many threads as this one.
+
+    Raises:
+        RuntimeError: The process failed; the message is its own.
+    """
+    threads = str(torch.get_num_threads())
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     asked = json.dumps([which, str(folder), dict(sizes), dict(changed)])
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.step", "--peak", asked], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "bench.step", "--peak", asked]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"the process of a step ({which}) failed ({done.returncode}):\n{done.stderr}")
     return float(done.stdout.splitlines()[-1])
 
 
@@ -214,10 +224,7 @@ def peak(which: str, folder: str, sizes: dict[str, int], changed: dict[str, Any]
     with TemporaryDirectory() as out:
         step = Step(Path(folder), sizes, recipe_of(Path(out), **changed))
         seconds(step, getattr(step, which))
-    status = Path("/proc/self/status")  # not getrusage, which remembers what the process was forked from
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return _highest() / 2**30
 
 
 def main(
@@ -249,10 +256,11 @@ def main(
     with TemporaryDirectory() as out:
         step = Step(folder, sizes, recipe_of(Path(out), **changed))
         found: dict[str, Any] = {"gradients": step.check()}
+        step.finish()  # AdamW makes its state with its first gradients
         times: dict[str, list[float]] = {"ours": [], "loop": []}
-        for _ in range(rounds):
-            for name, taken in times.items():
-                taken.append(seconds(step, getattr(step, name)))
+        for number in range(rounds):
+            for name in list(times)[:: -1 if number % 2 else 1]:
+                times[name].append(seconds(step, getattr(step, name)))
         lengths = step.batch["text"]["attention_mask"].sum(1).float()
     each = [theirs / ours for theirs, ours in zip(times["loop"], times["ours"], strict=True)]
     found["minimum"], found["median"] = min(times["loop"]) / min(times["ours"]), statistics.median(each)

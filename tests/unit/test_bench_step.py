@@ -44,6 +44,23 @@ def test_a_loop_that_mines_something_else_stops_the_bench(one):
         one.check()
 
 
+def test_a_gradient_that_one_side_alone_has_stops_the_bench(one, monkeypatch):
+    ours = one.ours
+
+    def without_one():
+        ours()
+        one.model.uniter.pooler.dense.bias.grad = None
+
+    monkeypatch.setattr(one, "ours", without_one)
+    with pytest.raises(AssertionError, match=r"alone has a gradient of .*pooler\.dense\.bias"):
+        one.check()
+
+
+def test_the_process_that_measures_memory_fails_in_its_own_words(tmp_path):
+    with pytest.raises(RuntimeError, match=r"(?s)the process of a step \(ours\) failed.*nowhere"):
+        step.gibibytes("ours", tmp_path / "nowhere", TINY, {})
+
+
 def test_made_captions_are_as_long_as_flickr30ks(monkeypatch):
     monkeypatch.delenv("CACR_REFERENCE_DATA", raising=False)
     lengths = torch.tensor([len(caption.split()) for caption in step.captions()]).float()
@@ -53,4 +70,5 @@ def test_made_captions_are_as_long_as_flickr30ks(monkeypatch):
 def test_retrieval_makes_its_own_pictures(capsys):
     ratios = retrieval.main(rounds=1, count=2, sizes=TINY)
     assert ratios["ours"] == 1 and ratios["loop"] > 0
+    assert ratios["captions"] == 2
     assert "64 pairs a round" in capsys.readouterr().out

@@ -223,6 +223,11 @@ def check_query_key(
             "floating-point type on one device"
         )
     _check_sequence_masks(query.shape[0], query.shape[2], text_mask, region_mask)
+    if {text_mask.device, region_mask.device} != {query.device}:
+        raise ValueError(
+            f"the masks are on {text_mask.device} and {region_mask.device}, query and key on {query.device}; expected "
+            "one device: mask.to(query.device)"
+        )
     return Captured(query, key, query.shape[-1] ** -0.5 if scale is None else scale)
 
 
@@ -236,7 +241,7 @@ def _check_sequence_masks(batch: int, sequence: int, text_mask: Tensor, region_m
     _refuse_empty(text_mask, "token", "text_mask")
     _refuse_empty(region_mask, "region", "region_mask")
     both = (text_mask & region_mask).any(1)
-    if both.any():
+    if not torch.compiler.is_compiling() and both.any():
         example = int(both.nonzero()[0])
         raise ValueError(
             f"a position of example {example} counts as text and as region; the masks must not overlap"

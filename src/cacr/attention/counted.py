@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from torch import Tensor
 
 from cacr.attention.blocks import AttentionBlocks
 from cacr.attention.checks import check_lengths, refuse_unpaired
@@ -13,6 +11,9 @@ from cacr.attention.choices import chosen_rows
 from cacr.attention.cut import Captured, Cutter, cut
 from cacr.attention.factored import FactoredBlocks, factored
 from cacr.attention.layouts import Layout, Run
+
+Factor = Callable[[Captured, Sequence[int], str], bool]
+"""(call, regions of each example, space) -> whether its S_VV is left as queries and keys."""
 
 
 def blocks_of(
@@ -22,7 +23,7 @@ def blocks_of(
     select: Any,
     space: str,
     heads: str,
-    factor: Callable[[Captured, Tensor, str], bool] | None = None,
+    factor: Factor | None = None,
 ) -> AttentionBlocks | FactoredBlocks | None:
     """Blocks of a layer from the calls in ``run``; None where no example is selected.
 
@@ -33,7 +34,7 @@ def blocks_of(
         select: As for `AttentionWatch`.
         space: "probabilities" or "scores".
         heads: "mean" or "each".
-        factor: (call, region mask, space) -> whether S_VV of that call is left as queries and keys; None: never.
+        factor: Whether S_VV of a call is left as queries and keys; None: never.
 
     Raises:
         ValueError: Masks, selection or attention that do not fit each other.
@@ -51,7 +52,7 @@ def blocks_of(
     cutter = Cutter(text, regions)
     if 0 in cutter.lengths("l") + cutter.lengths("v"):
         refuse_unpaired(text, regions, layout)
-    if factor is not None and factor(captured["vv"], regions, space):
+    if factor is not None and factor(captured["vv"], cutter.lengths("v"), space):
         return factored(captured, text, regions, space, heads, cutter)
     return AttentionBlocks.trusted(**cut(captured, text, regions, space, heads, cutter))
 

@@ -1,13 +1,13 @@
 """Blocks whose S_VV is left as the queries and keys that it is made of: memory linear in the regions.
 
-Of the four blocks only S_VV grows with the square of the regions. Losses that read it tile by tile
-(`cacr.losses.sweep`) never need it whole; whoever asks for `FactoredBlocks.whole` gets all four.
+Of the four blocks only S_VV grows with the square of the regions. Losses that read it tile by tile never need it whole
+(`cacr.losses.carrying`, `cacr.losses.comparing`); whoever asks for `FactoredBlocks.whole` gets all four.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -50,25 +50,29 @@ class FactoredAttention:
         """Whether some regions may not see some others."""
         return self.causal or self.allowed is not None
 
-    def seen(self, example: int, rows: slice, columns: slice) -> Tensor | None:
-        """[row, column], True where these regions of an example may see those; None: everywhere."""
+    def without_values(self) -> FactoredAttention:
+        """The same, its queries and keys without regions: what a backward pass needs beside them."""
+        query, key = (one.new_empty(*one.shape[:2], 0, 0) for one in (self.query, self.key))
+        return replace(self, query=query, key=key)
+
+    def seen(self, example: int, rows: slice | Tensor, columns: slice) -> Tensor | None:
+        """[row, column], True where these regions of an example may see those; None: everywhere.
+
+        Rows are a slice, or indices of any shape [..., row].
+        """
+        device = self.query.device
+        if isinstance(rows, slice):
+            rows = torch.arange(rows.start, rows.stop, device=device)
         if self.causal:
-            ends, others = (
-                torch.arange(some.start, some.stop, device=self.query.device) for some in (rows, columns)
-            )
-            return ends[:, None] >= others
+            return rows[..., None] >= torch.arange(columns.start, columns.stop, device=device)
         if self.allowed is None:
             return None
         allowed = self.allowed[example if len(self.allowed) > 1 else 0]
-        if self.positions is None:
-            return allowed[rows, columns]
-        if isinstance(self.positions, slice):
-            first = self.positions.start
-            return allowed[
-                first + rows.start : first + rows.stop, first + columns.start : first + columns.stop
-            ]
-        where = self.positions[example]
-        return allowed[where[rows]][:, where[columns]]
+        if isinstance(self.positions, Tensor):
+            where = self.positions[example]
+            return allowed[where[rows]][..., where[columns]]
+        first = 0 if self.positions is None else self.positions.start
+        return allowed[first + rows][..., first + columns.start : first + columns.stop]
 
     def columns(self, example: int, rows: slice) -> int:
         """How many regions, from the first, these may see."""
@@ -106,7 +110,8 @@ class FactoredBlocks:
 
     def whole(self) -> AttentionBlocks:
         """The same with S_VV, in memory that grows with the square of the regions."""
-        with full_precision(self.ll.device):
+        # the gradient is the call's, whoever asks: not lost because it was asked for in no_grad
+        with torch.inference_mode(False), torch.enable_grad(), full_precision(self.ll.device):
             made: dict[str, Any] = one_block(self._cutter, self._call, "vv", self.space, self.regions.heads)
         for name in ("ll", "lv", "vl", "text_mask", "region_mask", "space", "ll_support"):
             made[name] = getattr(self, name)

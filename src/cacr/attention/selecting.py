@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -77,10 +76,6 @@ def take_both(x: Tensor, some: Where, others: Where) -> tuple[Tensor, Tensor]:
         low, high = sorted((some, others), key=lambda one: one.start)
         if low.stop <= high.start:
             ends = [0, low.start, low.stop, high.start, high.stop, x.shape[2]]
-            parts = x.split([b - a for a, b in _steps(ends)], 2)
+            parts = x.split([b - a for a, b in pairwise(ends)], 2)
             return (parts[1], parts[3]) if low is some else (parts[3], parts[1])
     return take(x, some, 2), take(x, others, 2)
-
-
-def _steps(ends: Sequence[int]) -> list[tuple[int, int]]:
-    return list(pairwise(ends))

@@ -20,8 +20,7 @@ from cacr.attention.capture import Tap, tap
 from cacr.attention.checkpointing import Exemption, checkpointed_layers
 from cacr.attention.checks import wrong_number
 from cacr.attention.choices import DATA_PARALLEL, chosen_layers, innermost
-from cacr.attention.counted import blocks_of
-from cacr.attention.cut import Captured
+from cacr.attention.counted import Factor, blocks_of
 from cacr.attention.factored import FactoredBlocks
 from cacr.attention.layouts import Layout, Run, layout_for
 
@@ -266,7 +265,7 @@ class AttentionWatch:
             self._exemption.end()
             self._armed, self._inputs = False, {}
 
-    _factored: Callable[[Captured, Tensor, str], bool] | None = None
+    _factored: Factor | None = None
     """Whether S_VV of a call is left as queries and keys until `blocks` asks for it; None: never."""
 
     def _cut(self, layer: int) -> AttentionBlocks | FactoredBlocks | None:

@@ -55,7 +55,7 @@ def _reordered(attention: FactoredAttention, value: Tensor) -> Tensor:
 
 
 def rows_of(attention: FactoredAttention, index: Tensor) -> Tensor:
-    """Some rows of S_VV, [batch, (head,) row, region], by index [batch, (head,) row]; 0 at padding."""
+    """Some rows of S_VV, [batch, (head,) row, region], by index [batch, (head,) row]; 0 at padding. Probabilities."""
     with full_precision(attention.query.device):
         heads, width = attention.query.shape[1], attention.query.shape[-1]
         index = index if attention.per_head else index[:, None].expand(-1, heads, -1)
@@ -65,12 +65,11 @@ def rows_of(attention: FactoredAttention, index: Tensor) -> Tensor:
             scores = attention.softcap * (scores / attention.softcap).tanh()
         hidden = torch.ones_like(scores, dtype=torch.bool)
         for example, length in enumerate(attention.lengths):
-            real = slice(0, length)
-            seen = attention.seen(example, real, real)
-            hidden[example, ..., real] = False if seen is None else ~seen[index[example]]
-        if attention.space == "probabilities":
-            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1)
-        scores = scores.masked_fill(hidden, 0.0)
+            seen = attention.seen(example, index[example], slice(0, length))
+            hidden[example, ..., :length] = False if seen is None else ~seen
+        scores = (
+            scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(hidden, 0.0)
+        )
         return scores if attention.per_head else scores.mean(1)
 
 
@@ -95,7 +94,7 @@ class _Carry(torch.autograd.Function):
                     carried[:, :, rows] = unit.unfold(made)
                     if total is not None:
                         totals[:, :, rows] = unit.unfold(total)
-        ctx.attention, ctx.shared = attention, value.shape[1] == 1
+        ctx.attention, ctx.shared = attention.without_values(), value.shape[1] == 1
         ctx.save_for_backward(query, key, value, by_head, log_total)
         return by_head.mean(1, keepdim=True) if ctx.shared else by_head.clone()
 
@@ -105,7 +104,7 @@ class _Carry(torch.autograd.Function):
         query, key, value, by_head, log_total = ctx.saved_tensors
         attention, shared, room = ctx.attention, ctx.shared, Rooms(query)
         d_query, d_key, d_value = (
-            torch.zeros_like(one) if yes else None
+            one.new_zeros(one.shape) if yes else None  # plain strides: parts of it are viewed
             for one, yes in zip((query, key, value), ctx.needs_input_grad[1:], strict=True)
         )
         upstream = (upstream / query.shape[1]).expand_as(by_head) if shared else upstream

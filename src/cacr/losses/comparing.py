@@ -11,7 +11,7 @@ the result, so the tiles are made once more going backward: four products instea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -71,11 +71,14 @@ class _Compare(torch.autograd.Function):
     def forward(
         ctx: Any, attention: FactoredAttention, against: Against, learns: bool, *given: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
+        assert given[0] is not None
         ctx.early = learns and given[-1] is None
         one = _Pass(attention, against, given, ctx.needs_input_grad[3:] if ctx.early else None)
         one.run()
         if not ctx.early:
-            ctx.attention, ctx.against = attention, against
+            nothing = given[0].new_empty(0)
+            ctx.attention = attention.without_values()
+            ctx.against = replace(against, left=nothing, right=nothing)
         ctx.save_for_backward(*(one.gradients if ctx.early else given))
         return one.loss, one.carried
 
@@ -113,7 +116,9 @@ class _Pass:
         self.loss = query.new_zeros(())
         self.carried = None if self.value is None or self.learns else torch.zeros_like(self.value)
         self.gradients = [
-            torch.zeros_like(one) if one is not None and yes else None
+            one.new_zeros(one.shape)
+            if one is not None and yes
+            else None  # plain strides: parts of it are viewed
             for one, yes in zip(given, needs or [False] * len(given), strict=True)
         ]
 

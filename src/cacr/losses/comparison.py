@@ -4,8 +4,8 @@
     vision     S_VV  against  left · rightᵀ      left, right: [region, ·]
 
 CACR: left = C, rightᵀ = S_VV · Cᵀ with C = S_LV; IAIS: the same with C the argmax of S_LV; the flat control: 0. Since
-``right`` has no more columns than the other modality has tokens, S_VV may be read tile by tile it is compared with a
-product of two thin matrices (`cacr.losses.comparing`), or multiplied with one (`cacr.losses.carrying`).
+``right`` has no more columns than the other modality has tokens, S_VV may be read tile by tile: compared with a product
+of two thin matrices (`cacr.losses.comparing`), or multiplied with one (`cacr.losses.carrying`).
 """
 
 import logging
@@ -26,12 +26,10 @@ from cacr.losses.divergence import Divergence, pairs, pool_rows
 
 DIRECTIONS = ("both", "language", "vision")
 FADES = 100
-"""Regions from which on it is said, once, that the vision loss of the release's reading fades."""
+"""Regions beyond which it is said, once, that the vision loss of the release's reading fades."""
 Blocks = AttentionBlocks | FactoredBlocks
 logger = logging.getLogger(__name__)
-_SAID = set[str]()
-
-
+_SAID: list[str] = []
 Factors = tuple[Tensor, Tensor]
 """``left`` and ``right`` [.., own, ·]: own attention is compared with left · rightᵀ."""
 
@@ -65,7 +63,7 @@ class Comparison(ABC):
 class Carried(Comparison):
     """Compared with the other modality's attention, carried over: C · other · Cᵀ."""
 
-    carrier: Callable[[Tensor], Tensor] = lambda cross: cross
+    carrier: Callable[[Tensor], Tensor] = Tensor.detach
     """Cross attention -> C."""
     centered: bool = False
     """The divergence does not see constants of a row (a softmax follows): they are taken off before they are large."""
@@ -128,9 +126,9 @@ def by_direction(blocks: Blocks, comparison: Comparison, directions: Sequence[st
 
 
 def _say_that_it_fades(regions: int, space: str) -> None:
-    if space != "probabilities" or torch.compiler.is_compiling() or "fades" in _SAID:
+    if space != "probabilities" or torch.compiler.is_compiling() or _SAID:
         return
-    _SAID.add("fades")
+    _SAID.append("the vision loss fades")
     logger.warning(
         "the vision loss of CACR as released, a softmax over attention probabilities, fades with the square of the "
         "number of regions: of random attention it is 1e-4 nats at 36 regions, 5e-8 at 2,304, and here are %d. Use "

@@ -10,6 +10,7 @@ text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -119,11 +120,7 @@ def congruence(
 
 def comparison(reading: Reading) -> Carried:
     """What a reading compares, and how; softmaxes of probabilities are worked out as nearly flat (`softmax_rows`)."""
-
-    def carrier(cross: Tensor) -> Tensor:
-        cross = cross.detach() if reading.detach_cross else cross
-        return cross if reading.sharpen == 1 else sharpened(cross, reading.sharpen)
-
+    carrier = partial(_carrier, detach=reading.detach_cross, exponent=reading.sharpen)
     if reading.normalize == "rows":
         return Carried(_by_rows, reading.rows, name='normalize="rows"', carrier=carrier)
     return Carried(
@@ -135,6 +132,11 @@ def comparison(reading: Reading) -> Carried:
         centered=True,
         fades=True,
     )
+
+
+def _carrier(cross: Tensor, detach: bool, exponent: float) -> Tensor:
+    cross = cross.detach() if detach else cross
+    return cross if exponent == 1 else sharpened(cross, exponent)
 
 
 def cacr_loss(
@@ -153,7 +155,7 @@ def cacr_loss(
             None keeps the variant's own. See `Reading`.
 
     Returns:
-        Nats, at least 0. With heads kept apart: the mean of their losses.
+        Nats, at least 0; differentiable once. With heads kept apart: the mean of their losses.
 
     Raises:
         ValueError: An unknown direction, variant or choice; or a direction that the blocks do not have.

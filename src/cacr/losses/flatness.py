@@ -40,7 +40,7 @@ def flatness_loss(blocks: Blocks, direction: str = "both") -> Float[Tensor, ""]:
         direction: "language" (S_LL), "vision" (S_VV) or "both" (their sum).
 
     Raises:
-        ValueError: An unknown direction.
+        ValueError: An unknown direction, blocks of scores, or "vision" for blocks without S_VL.
 
     Example:
         >>> import torch

@@ -99,7 +99,7 @@ def iais_loss(blocks: Blocks, direction: str = "both", kind: str = "singular") -
         kind: "singular" (argmax) or "distributed" (S_LV S_VL; needs S_VL in both directions).
 
     Returns:
-        Nats, at least 0 (the floor inside the logarithms of "distributed" can take it 1e-5 below).
+        Nats, differentiable once, at least 0 (the floor inside the logarithms of "distributed" can take it 1e-5 below).
 
     Raises:
         ValueError: Blocks of scores, an unknown kind or direction, or blocks without the S_VL that it needs.

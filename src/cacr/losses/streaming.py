@@ -1,8 +1,8 @@
 """The CACR loss straight from queries and keys: with all blocks, or with S_VV read tile by tile in linear memory.
 
 "blocks" keeps region x region matrices of every head: fastest where they are small. "streaming" never does
-(`cacr.losses.sweep`): the same value and gradients, memory linear in the regions, and faster where those matrices
-would leave the cache.
+(`cacr.losses.carrying`, `cacr.losses.comparing`): the same value and gradients, memory linear in the regions, and
+faster where those matrices would leave the cache.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 from cacr._messages import unknown
 from cacr.attention import AttentionBlocks
 from cacr.attention.blocks import check_query_key
-from cacr.attention.cut import BLOCKS, Captured, cut
+from cacr.attention.cut import BLOCKS, Captured, Cutter, cut
 from cacr.attention.factored import can_factor, factored
 from cacr.losses.comparison import Blocks
 from cacr.losses.congruence import cacr_loss
@@ -52,7 +52,8 @@ def cacr_loss_from_query_key(
         text_mask: [batch, sequence], True where a position counts as text.
         region_mask: [batch, sequence], True where a position counts as a region.
         direction: "language", "vision" or "both" (their sum).
-        method: "blocks", "streaming" (memory linear in the regions), or "auto": whichever is faster at this size.
+        method: "blocks", "streaming" (memory linear in the regions; blocks while torch.compile traces), or "auto":
+            whichever is faster at this size.
         variant: "release" or "paper".
         scale: Factor of query · key; 1/√width if None.
         space: "probabilities" or "scores"; what the variant is defined on if None.
@@ -106,18 +107,17 @@ def iais_loss_from_query_key(
     )
 
 
-def streams(call: Captured, region_mask: Tensor, space: str) -> bool:
+def streams(call: Captured, regions: Sequence[int], space: str) -> bool:
     """Whether "auto" means streaming: S_VV of this call can be left out, and is large enough.
 
     Args:
         call: The attention call that S_VV comes from.
-        region_mask: [batch, positions], which of its keys are regions.
+        regions: How many each example has; unknown while torch.compile traces, which keeps blocks.
         space: Of the blocks to make.
     """
-    if torch.compiler.is_compiling() or not can_factor(call, space) or call.query is None:
+    if not regions or not can_factor(call, space) or call.query is None:
         return False
-    regions = int(region_mask.sum(1).max())
-    size = len(region_mask) * call.query.shape[1] * regions**2
+    size = len(regions) * call.query.shape[1] * max(regions) ** 2
     return size >= CROSSOVER.get(call.query.device.type, CROSSOVER_ELSEWHERE)
 
 
@@ -133,9 +133,9 @@ def _blocks(
     """The blocks that are read; the attention from the one modality to the other may be missing."""
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
+    cutter, captured = Cutter(text_mask, region_mask), dict.fromkeys(reads, call)
     if method == "auto":
-        method = "streaming" if streams(call, region_mask, space) else "blocks"
-    captured = dict.fromkeys(reads, call)
-    if method == "streaming":
-        return factored(captured, text_mask, region_mask, space, heads)
-    return AttentionBlocks.trusted(**cut(captured, text_mask, region_mask, space, heads))
+        method = "streaming" if streams(call, cutter.lengths("v"), space) else "blocks"
+    if method == "streaming" and not torch.compiler.is_compiling():  # tiles depend on data
+        return factored(captured, text_mask, region_mask, space, heads, cutter)
+    return AttentionBlocks.trusted(**cut(captured, text_mask, region_mask, space, heads, cutter))

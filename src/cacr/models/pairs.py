@@ -16,6 +16,8 @@ from cacr.regions import Regions
 
 Rows = Mapping[str, Tensor]
 Host = NDArray[np.integer]
+ONCE = ("region_features", "region_positions")
+"""Tensors of a picture that a batch holds once, however many of its pairs show it."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,17 @@ def lean(
     text, regions = lengths.cut(text, regions, captions, pictures)
     known: dict[str, Any] = {"padded": lengths.padded(captions, pictures)}
     unique, place = np.unique(pictures, return_inverse=True)
-    rows, columns = (torch.from_numpy(index).to(device) for index in (captions, pictures))
+    rows, columns = _moved(captions, device), _moved(pictures, device)
     shown = columns
     if len(unique) < len(pictures):
-        shown, known["picture_index"] = (torch.from_numpy(index).to(device) for index in (unique, place))
-    once = ("region_features", "region_positions")
+        shown, known["picture_index"] = _moved(unique, device), _moved(place, device)
     joined = processor.join(
         {name: values[rows] for name, values in text.items()},
-        {name: values[shown if name in once else columns] for name, values in regions.items()},
+        {name: values[shown if name in ONCE else columns] for name, values in regions.items()},
     )
     return {**joined, **known}
+
+
+def _moved(index: Host, device: torch.device) -> Tensor:
+    """An index on a device, without waiting for it. Only CUDA has read the host's memory when the call returns."""
+    return torch.from_numpy(index).to(device, non_blocking=device.type == "cuda")

@@ -87,15 +87,16 @@ def _first_position(layer: BertLayer, x: Tensor, mask: Tensor | None) -> Tensor:
     """What a layer gives the first position: [batch, 1, hidden].
 
     q · (W x + b) = (Wᵀ q) · x + q · b, and a sum of W x + b is W of the sum of x: the maps of keys and values are
-    applied to the one query and to the one result in place of every position. Adapters and quantized maps are not
-    taken apart like that.
+    applied to the one query and to the one result in place of every position. Adapters, quantized maps and those
+    with a hook of accelerate are not taken apart like that.
     """
     attention: Any = layer.attention.self
     key, value = attention.key, attention.value
     query = attention.query(x[:, 0]).view(len(x), attention.num_attention_heads, -1)
-    parts, plain = query.shape[1:], type(key) is type(value) is nn.Linear
+    parts, plain = query.shape[1:], _plain(key) and _plain(value)
     if plain:
         scores = torch.einsum("bhd,hdx->bhx", query, key.weight.view(*parts, -1)) @ x.transpose(1, 2)
+        # q · b is a constant of a row, which softmax cancels; without it key.bias had no gradient, which DDP waits for
         scores = scores + (query * key.bias.view(parts)).sum(-1, keepdim=True)
     else:
         scores = torch.einsum("bhd,bthd->bht", query, key(x).unflatten(-1, parts))
@@ -112,6 +113,13 @@ def _first_position(layer: BertLayer, x: Tensor, mask: Tensor | None) -> Tensor:
     else:
         found = torch.einsum("bht,bthd->bhd", probabilities, value(x).unflatten(-1, parts))
     return layer.feed_forward_chunk(layer.attention.output(found.flatten(1)[:, None], x[:, :1]))
+
+
+def _plain(module: nn.Module) -> bool:
+    """Whether a map is what its weight says, and nothing more."""
+    return (
+        type(module) is nn.Linear and type(module.weight) is nn.Parameter and not hasattr(module, "_hf_hook")
+    )
 
 
 @dataclass

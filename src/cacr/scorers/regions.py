@@ -66,12 +66,19 @@ class RegionScorer(EncodedScorer):
         return self.ready(self.processor.encode_regions(regions))
 
     def shown(self, seen: Encoded, cut: Sequence[str], pictures: Tensor, most: int) -> Encoded:
-        """Features and positions of each different picture once, and ``picture_index``: which of them a pair shows."""
+        """Features and positions of each different picture once, and ``picture_index``: which of them a pair shows.
+
+        Tags are cut to the most tags of the batch.
+        """
         once = ("region_features", "region_positions")
         pair = {name: values for name, values in seen.items() if name not in once}
         unique, place = pictures.unique(return_inverse=True)
+        own = gathered(pair, cut, pictures, most)
+        if "tag_mask" in own:
+            tags = int(own["tag_mask"].sum(1).max())
+            own |= {name: own[name][:, :tags] for name in ("tag_ids", "tag_mask")}
         return {
-            **gathered(pair, cut, pictures, most),
+            **own,
             **gathered({name: seen[name] for name in once}, cut, unique, most),
             "picture_index": place.to(self.model.device),
         }

@@ -45,10 +45,11 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
     then = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))
     now = tomllib.loads(config.to_toml())
     usual = {one.name: one.default for one in fields(config)}  # a run of an older version lacks newer names
+    before = {name: then.get(name, usual.get(name)) for name in now | then}
     changed = [
-        f"{name} = {now.get(name, 'not given')} (then: {then.get(name, 'not given')})"
-        for name in now | then
-        if name != "out" and now.get(name) != then.get(name, usual.get(name))
+        f"{name} = {now.get(name, 'not given')} (then: {'not given' if value is None else value})"
+        for name, value in before.items()
+        if name != "out" and now.get(name) != value
     ]
     if changed:
         raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed)}")

@@ -23,11 +23,13 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 
 def mines_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
-    """Whether candidates are scored in bfloat16; says so where it was asked for and is not done."""
+    """Whether candidates are scored in bfloat16; says which, where it was asked for."""
     if config.mining_precision != "bf16" or config.precision != "fp32":
         return False
     fast = fast_bfloat16(device)
-    if not fast:
+    if fast:
+        logger.info("candidates are mined in bfloat16, the rest of a step is float32")
+    else:
         logger.info(
             "mining_precision is bf16, which this %s does not compute fast; same is used", device.type
         )
@@ -35,5 +37,8 @@ def mines_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
 
 
 def mining(bfloat16: bool, device: torch.device) -> AbstractContextManager[Any]:
-    """The context that candidates are scored in. Weights are cast once in it, not once a part."""
+    """The context that candidates are scored in.
+
+    Autocast casts a float32 weight that learns once in it; frozen weights, and views of weights, once a part.
+    """
     return torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()

@@ -76,7 +76,11 @@ class RetrievalTrainer(PartsInLog, Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Ranking loss over the hardest negatives, plus the scheduled attention loss of the true pairs."""
+        """Ranking loss over the hardest negatives, plus the scheduled attention loss of the true pairs.
+
+        With ``return_outputs`` also what the model gave: all chosen pairs where they fit one part, and else the true
+        pairs alone, None without an attention loss.
+        """
         regions = release_indices(inputs) if self.recipe.reproduce_release_indexing else None
         hard = hardest_negatives(self._mine(model, inputs, regions), self.recipe.negatives)
         chosen = torch.cat([torch.zeros_like(hard[:, :1]), hard], 1)
@@ -112,7 +116,7 @@ class RetrievalTrainer(PartsInLog, Trainer):
             self._true = slice(0, None, size)
             out = model(**batch)
             return out.rank_scores.view(chosen.shape), out
-        captions, images = rows.cpu().numpy()  # the step's one question to the device
+        captions, images = rows.cpu().numpy()  # the step's one question to the device, beside the watch's own
         true, rest = np.arange(groups) * size, np.arange(groups * size)
         rest = rest[rest % size != 0] if self.regularizer is not None else rest
         parts = [rest[part] for part in inputs["lengths"].buckets(captions[rest], images[rest], most)]
@@ -164,15 +168,15 @@ class RetrievalTrainer(PartsInLog, Trainer):
         model = model or self.model
         assert isinstance(model, nn.Module)
         device, most = self.args.device, self.recipe.mining_batch
-        lengths = lengths or Lengths.of(text, regions)
-        text, regions = (
-            {name: values.to(device) for name, values in rows.items()} for rows in (text, regions)
-        )
         if region_index is None:
+            lengths = lengths or Lengths.of(text, regions)
             rows, columns = captions.cpu().numpy(), images.cpu().numpy()
             parts = lengths.buckets(rows, columns, min(most, AT_ONCE.get(device.type, most)))
         else:
             parts = np.array_split(np.arange(len(captions)), -(-len(captions) // most))
+        text, regions = (
+            {name: values.to(device) for name, values in rows.items()} for rows in (text, regions)
+        )
         rounds = most_over_processes(len(parts), device) if self.is_fsdp_enabled else len(parts)
         found, training = [], model.training
         model.eval()
@@ -180,6 +184,7 @@ class RetrievalTrainer(PartsInLog, Trainer):
             for i in range(rounds):
                 part = parts[i] if i < len(parts) else parts[0][:1]
                 if region_index is None:
+                    assert lengths is not None
                     batch = lean(self.processor, text, regions, rows[part], columns[part], lengths)
                 else:
                     batch = paired(self.processor, text, regions, captions[part], images[part])
@@ -248,5 +253,6 @@ class RetrievalTrainer(PartsInLog, Trainer):
 
 def _in_order(found: list[Tensor], parts: list[Host]) -> Tensor:
     """Values of all parts, back in the order of the pairs that the parts hold."""
-    order = torch.from_numpy(np.concatenate(parts).argsort()).to(found[0].device)
+    device = found[0].device
+    order = torch.from_numpy(np.concatenate(parts).argsort()).to(device, non_blocking=device.type == "cuda")
     return torch.cat(found).index_select(0, order)

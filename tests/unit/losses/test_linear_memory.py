@@ -1,5 +1,9 @@
 """Streaming makes nothing as large as regions x regions, and "auto" chooses it where that would be large."""
 
+import gc
+import pickle
+import weakref
+
 import pytest
 import torch
 from tests.unit.losses.test_streaming import DIRECTIONS, METHODS, sequence
@@ -8,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from cacr import AttentionBlocks
 from cacr.attention.factored import FactoredBlocks
-from cacr.losses import cacr_loss_from_query_key, carrying, comparing, streaming
+from cacr.losses import LOSSES, cacr_loss_from_query_key, carrying, comparing, streaming
 
 
 class Largest(TorchDispatchMode):
@@ -75,3 +79,29 @@ def test_an_unknown_method_gets_a_sentence():
 def test_an_unknown_variant_gets_a_sentence(method):
     with pytest.raises(ValueError, match="unknown variant 'released'. Did you mean 'release'"):
         cacr_loss_from_query_key(*sequence(), method=method, variant="released")
+
+
+@pytest.mark.parametrize("space", ["probabilities", "scores"])
+def test_while_a_compiler_traces_there_are_blocks(monkeypatch, space):
+    query, key, *masks = sequence()
+    loss = lambda: cacr_loss_from_query_key(query, key, *masks, method="streaming", space=space)
+    plain = loss()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(loss(), plain, rtol=1e-11, atol=0)
+
+
+def test_what_a_backward_pass_needs_is_let_go_after_it():
+    query, key = (torch.randn(1, 2, 40, 4).requires_grad_() for _ in "qk")
+    text = (torch.arange(40) < 3)[None]
+    made = query * 1
+    seen = weakref.ref(made)
+    loss = cacr_loss_from_query_key(made, key * 1, text, ~text, method="streaming", detach_cross=False)
+    del made
+    loss.backward()
+    gc.collect()
+    assert seen() is None  # though the loss is still there
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "none"])
+def test_a_named_loss_can_be_sent_to_another_process(name):
+    assert pickle.loads(pickle.dumps(LOSSES[name])).space == LOSSES[name].space

@@ -206,6 +206,14 @@ def test_tiles_of_other_devices_give_the_same(elsewhere, direction, on, order):
     assert_is_the_definition(query, key, masks, direction=direction, detach_cross=False, **on)
 
 
+@pytest.mark.parametrize("on", DISTINCT)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_queries_may_lie_in_memory_as_a_model_leaves_them(elsewhere, direction, on):
+    query, key, *masks = sequence("equal lengths")
+    query, key = (one.transpose(1, 2).contiguous().transpose(1, 2) for one in (query, key))
+    assert_is_the_definition(query, key, masks, direction=direction, detach_cross=False, **on)
+
+
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_far_apart_scores_do_not_overflow(small_tiles, direction):
     query, key, *masks = sequence()

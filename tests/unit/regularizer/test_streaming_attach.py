@@ -104,6 +104,17 @@ def test_whole_blocks_carry_their_gradient(streams):
     assert reg.blocks() is reg.blocks()
 
 
+def test_blocks_carry_their_gradient_even_if_first_asked_for_without(streams):
+    streams(True)
+    tiny = TINY["visual_bert"]()
+    reg = attach(tiny.model.train())
+    run(tiny.model, tiny.inputs)
+    with torch.no_grad():
+        assert reg.blocks().vv.requires_grad
+    with torch.inference_mode():
+        assert reg.blocks().vv.requires_grad
+
+
 def test_a_function_of_ones_own_is_given_blocks(streams):
     streams(True)
     given = []

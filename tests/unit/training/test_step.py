@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -205,6 +206,21 @@ def test_maps_of_keys_and_values_with_adapters_are_kept_whole(made):
     assert_close(model(**inputs, first_only=True).rank_scores, model(**inputs).rank_scores)
 
 
+class Doubled(ModelHook):
+    def post_forward(self, module, output):
+        return 2 * output
+
+
+def test_maps_of_keys_and_values_with_a_hook_of_accelerate_are_kept_whole(made):
+    one, batch, _ = made("uniter")
+    model = copy_of(one.model)
+    last = model.uniter.encoder.layer[-1].attention.self
+    for name in ("key", "value"):
+        add_hook_to_module(getattr(last, name), Doubled())
+    inputs = paired(one.processor, batch["text"], batch["regions"], batch["captions"][0], batch["images"][2])
+    assert_close(model(**inputs, first_only=True).rank_scores, model(**inputs).rank_scores)
+
+
 def test_the_first_position_has_the_dropout_of_attention(made):
     one, batch, _ = made("uniter")
     model = copy_of(one.model).train()
@@ -222,7 +238,7 @@ def test_the_first_position_has_the_dropout_of_attention(made):
 
 
 class Asked(TorchDispatchMode):
-    """Counts what makes the host wait for a device: numbers read, and shapes that depend on values."""
+    """Counts numbers read from a device, and shapes that depend on values. Copies are not counted."""
 
     WAITING = ("_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "masked_select")
 
@@ -274,7 +290,7 @@ def test_a_part_without_padding_needs_no_mask():
     assert lengths.padded(np.array([0, 2]), np.array([0, 1]))
 
 
-def test_a_step_reads_no_number_from_the_device(made):
+def test_a_step_reads_no_scalar_and_has_no_shape_that_depends_on_values(made):
     one, batch, _ = made("uniter", loss="none")  # the watch asks for itself
     with Asked() as seen:
         one.compute_loss(one.model, batch).backward()
