@@ -9,6 +9,7 @@ from bench.measuring import Bench
 BENCHES = {
     "region-models": Bench(loss_time.region_models),
     "patch-models": Bench(loss_time.patch_models),
+    "padded-batches": Bench(loss_time.padded_batches),
     "memory": Bench(memory.peaks),
     "arithmetic": Bench(products.arithmetic),
     "precision": Bench(precision.gradients, columns=("largest", "median")),

@@ -44,6 +44,8 @@ class Case:
     repetitions: int = 2
     warmups: int = 1
     device: str = "cpu"
+    padding: int = 0
+    """Regions that each further example has fewer than the one before, beside a word: the batch is padded."""
     folder: str | None = None
     """Where the public release is, for the jobs "release's own" and "release's own IAIS"."""
 
@@ -51,7 +53,8 @@ class Case:
     def size(self) -> str:
         """In words."""
         sizes = f"{self.heads} heads, {self.text} words, {self.regions:,} regions, width {self.width}"
-        return f"batch {self.batch}, {sizes}, {self.direction}"
+        padded = f", each example {self.padding} regions and a word shorter" if self.padding else ""
+        return f"batch {self.batch}, {sizes}{padded}, {self.direction}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ def inputs(case: Case, dtype: torch.dtype = torch.float32, seed: int = 0) -> tup
     region_mask = text_mask.clone()
     text_mask[:, 1 : case.text + 1] = True
     region_mask[:, case.text + 2 :] = True
+    for example in range(1, case.batch) if case.padding else ():
+        text_mask[example, case.text + 1 - example :] = False
+        region_mask[example, sequence - example * case.padding :] = False
     return query, key, text_mask, region_mask
 
 

@@ -87,6 +87,32 @@ def patch_models(setting: Setting) -> Iterator[Row | str]:
                 yield _against(name, "streaming", this, found, warm, floors.get(name))
 
 
+def padded_batches(setting: Setting) -> Iterator[Row | str]:
+    """The loss of a patch model in a padded batch: streaming against blocks
+
+    As above, but examples differ in length, as pictures of any resolution do: blocks are masked, whole matrices at a
+    time, and streaming leaves padding out. Where nothing is padding, blocks spare the masks: see above.
+    """
+    cases = (
+        [Case(12, 2, 5, 2, 8, padding=2)]
+        if setting.quick
+        else [Case(576, padding=16), Case(2_304, 2, padding=64)]
+    )
+    for case in cases:
+        for direction in DIRECTIONS:
+            repetitions = setting.count(7 if case.regions < 1_000 else 3)
+            this = replace(
+                case,
+                direction=direction,
+                device=setting.device,
+                jobs=("streaming", "blocks"),
+                repetitions=repetitions,
+            )
+            found = _run(this, setting)
+            warm = _run(this, setting, warm=True) if setting.device == "cpu" else None
+            yield _against("blocks", "streaming", this, found, warm, 1.7 if direction == "both" else 2.0)
+
+
 def _own(folder: Path) -> list[str]:
     """The job of the release's own CACR loss; none where it is the release of IAIS alone."""
     return ["release's own"] if peers.has_loss(peers.open_release(folder), "soft") else []

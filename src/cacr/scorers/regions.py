@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
+from cacr.models.pairs import ONCE
 from cacr.models.processing import RegionProcessor
 from cacr.scorers.encoded import Encoded, EncodedScorer, gathered
 from cacr.scorers.placing import settle
@@ -70,8 +71,7 @@ class RegionScorer(EncodedScorer):
 
         Tags are cut to the most tags of the batch.
         """
-        once = ("region_features", "region_positions")
-        pair = {name: values for name, values in seen.items() if name not in once}
+        pair = {name: values for name, values in seen.items() if name not in ONCE}
         unique, place = pictures.unique(return_inverse=True)
         own = gathered(pair, cut, pictures, most)
         if "tag_mask" in own:
@@ -79,7 +79,7 @@ class RegionScorer(EncodedScorer):
             own |= {name: own[name][:, :tags] for name in ("tag_ids", "tag_mask")}
         return {
             **own,
-            **gathered({name: seen[name] for name in once}, cut, unique, most),
+            **gathered({name: seen[name] for name in ONCE}, cut, unique, most),
             "picture_index": place.to(self.model.device),
         }
 
