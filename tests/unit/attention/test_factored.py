@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from cacr import AttentionBlocks
 from cacr.attention.cut import Captured, cut
 from cacr.attention.factored import FactoredBlocks, can_factor, factored
-from cacr.losses import attention_loss, carrying, comparing
+from cacr.losses import attention_loss
 
 SPACES_AND_HEADS = [
     ("probabilities", "mean"),
@@ -20,16 +20,6 @@ SPACES_AND_HEADS = [
 ]
 LOSSES = ["cacr", "cacr-rows-heads", "cacr-sharp", "cacr-paper", "iais-singular", "iais-distributed", "flat"]
 ORDERS = ["text first", "regions first", "interleaved"]
-
-
-@pytest.fixture
-def small_tiles(monkeypatch):
-    """Tiles of a few rows and columns, into which no length divides."""
-    monkeypatch.setattr(carrying, "ROWS", 3)
-    monkeypatch.setattr(carrying, "COLUMNS", 3)
-    monkeypatch.setattr(comparing, "ROWS", 2)
-    monkeypatch.setattr(comparing, "ELEMENTS", 16)
-    monkeypatch.setattr(comparing, "COMPARED", 9)
 
 
 def sequence(order, groups=2):
@@ -84,8 +74,10 @@ def assert_equal_blocks(ours, theirs):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(("space", "heads"), SPACES_AND_HEADS)
 def test_made_whole_they_are_the_blocks(space, heads, order):
-    given = *sequence(order), 0.3, space, heads
-    ours, theirs = (kind.from_query_key(*given) for kind in (FactoredBlocks, AttentionBlocks))
+    query, key, *masks = sequence(order)
+    ours = factored(calls(query, key), *masks, space, heads)
+    theirs = AttentionBlocks.from_query_key(query, key, *masks, 0.5, space, heads)
+    assert isinstance(ours, FactoredBlocks)
     assert_equal_blocks(ours.whole(), theirs)
     assert len(ours) == len(theirs) and ours.per_head == theirs.per_head
 
@@ -156,18 +148,6 @@ def test_losses_are_those_of_blocks(small_tiles, limit, loss, direction, order):
 )
 def test_what_is_no_product_of_queries_and_keys_is_not_factored(call, space, can):
     assert can_factor(Captured(**call), space) is can
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"space": "score"}, "unknown space 'score'. Did you mean 'scores'"),
-        ({"heads": "all"}, "unknown heads 'all'"),
-    ],
-)
-def test_mistakes_get_the_sentences_of_blocks(change, message):
-    with pytest.raises(ValueError, match=message):
-        FactoredBlocks.from_query_key(*sequence("text first"), **change)
 
 
 def test_a_direction_without_its_cross_attention_gets_a_sentence():

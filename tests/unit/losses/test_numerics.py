@@ -6,21 +6,10 @@ from tests.unit.losses.test_streaming import METHODS, ON, definition, found, seq
 from torch.autograd import gradcheck
 
 from cacr.attention.factored import FactoredAttention
-from cacr.losses import cacr_loss_from_query_key, carrying, comparing
+from cacr.losses import cacr_loss_from_query_key
 from cacr.losses.carrying import carry, rows_of
 from cacr.losses.comparing import Against, compare
 from cacr.losses.divergence import kl_rows, log_softmax_over, softmax_rows, unit_rows
-
-
-@pytest.fixture
-def small_tiles(monkeypatch):
-    """Tiles of a few rows and columns, into which no length divides."""
-    monkeypatch.setattr(carrying, "ROWS", 2)
-    monkeypatch.setattr(carrying, "COLUMNS", 2)
-    monkeypatch.setattr(comparing, "ROWS", 2)
-    monkeypatch.setattr(comparing, "ELEMENTS", 8)
-    monkeypatch.setattr(comparing, "COMPARED", 5)
-
 
 # Rows of a divergence
 

@@ -130,16 +130,6 @@ def theirs(text, region, **options):
     return lambda query, key: definition(query, key, text, region, **options)
 
 
-@pytest.fixture
-def small_tiles(monkeypatch):
-    """Tiles of a few rows and columns, into which no length divides."""
-    monkeypatch.setattr(carrying, "ROWS", 3)
-    monkeypatch.setattr(carrying, "COLUMNS", 3)
-    monkeypatch.setattr(comparing, "ROWS", 2)
-    monkeypatch.setattr(comparing, "ELEMENTS", 16)
-    monkeypatch.setattr(comparing, "COMPARED", 9)
-
-
 @pytest.fixture(params=[1 << 26, 400, 60])
 def elsewhere(monkeypatch, request):
     """The path of other devices: all examples at once, a few of them, or a few rows of one."""
