@@ -249,7 +249,8 @@ def test_retrieval_is_timed_against_a_loop_that_scores_the_same(tmp_path, capsys
     (tmp_path / "captions.jsonl").write_text("".join(lines))
     sizes = {"region_dim": 8, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     ratios = retrieval.main(tmp_path, rounds=1, count=2, sizes=sizes | {"intermediate_size": 64})
-    assert set(ratios) == {"ours", "loop", "unpadded", "bfloat16", "bfloat16 away"} and ratios["ours"] == 1
+    assert set(ratios) == {"captions", "ours", "loop", "unpadded", "bfloat16", "bfloat16 away"}
+    assert ratios["captions"] == 2 and ratios["ours"] == 1
     assert 0 < ratios["bfloat16 away"] < 0.1
     assert "24 pairs a round" in capsys.readouterr().out
 

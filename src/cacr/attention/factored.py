@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cacr.attention.blocks import AttentionBlocks
-from cacr.attention.cut import Captured, Cutter, cut, one_block
+from cacr.attention.blocks import AttentionBlocks, check_query_key
+from cacr.attention.cut import BLOCKS, Captured, Cutter, cut, one_block
 from cacr.attention.precision import full_precision
 from cacr.attention.selecting import Where
 
@@ -116,6 +116,21 @@ class FactoredBlocks:
         for name in ("ll", "lv", "vl", "text_mask", "region_mask", "space", "ll_support"):
             made[name] = getattr(self, name)
         return AttentionBlocks.trusted(**made)
+
+    @classmethod
+    def from_query_key(
+        cls,
+        query: Tensor,
+        key: Tensor,
+        text_mask: Tensor,
+        region_mask: Tensor,
+        scale: float | None = None,
+        space: str = "probabilities",
+        heads: str = "mean",
+    ) -> FactoredBlocks:
+        """As `AttentionBlocks.from_query_key`, with the same arguments and errors: for `flatness_loss` and the like."""
+        call = check_query_key(query, key, text_mask, region_mask, scale, space, heads)
+        return factored(dict.fromkeys(BLOCKS, call), text_mask, region_mask, space, heads)
 
 
 def can_factor(call: Captured, space: str) -> bool:
