@@ -55,7 +55,7 @@ def _reordered(attention: FactoredAttention, value: Tensor) -> Tensor:
 
 
 def rows_of(attention: FactoredAttention, index: Tensor) -> Tensor:
-    """Some rows of S_VV, [batch, (head,) row, region], by index [batch, (head,) row]; 0 at padding. Probabilities."""
+    """Some rows of S_VV, [batch, (head,) row, region], by index [batch, (head,) row]; 0 at padding."""
     with full_precision(attention.query.device):
         heads, width = attention.query.shape[1], attention.query.shape[-1]
         index = index if attention.per_head else index[:, None].expand(-1, heads, -1)
@@ -67,9 +67,9 @@ def rows_of(attention: FactoredAttention, index: Tensor) -> Tensor:
         for example, length in enumerate(attention.lengths):
             seen = attention.seen(example, index[example], slice(0, length))
             hidden[example, ..., :length] = False if seen is None else ~seen
-        scores = (
-            scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(hidden, 0.0)
-        )
+        if attention.space == "probabilities":
+            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1)
+        scores = scores.masked_fill(hidden, 0.0)
         return scores if attention.per_head else scores.mean(1)
 
 
