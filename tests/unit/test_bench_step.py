@@ -3,15 +3,7 @@
 import pytest
 import torch
 from bench import retrieval, step
-
-TINY = {
-    "region_dim": 8,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "initializer_range": 0.2,  # with BERT's 0.02 a narrow model has gradients near its rounding
-}
+from bench.others import TINY
 
 
 @pytest.fixture

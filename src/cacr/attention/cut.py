@@ -125,8 +125,7 @@ class Cutter:
             scores = grouped_scores(query, key) * captured.scale
         else:
             scores = grouped_scores(self.scaled_query(captured, rows), key)
-        if captured.softcap is not None:
-            scores = captured.softcap * (scores / captured.softcap).tanh()
+        scores = capped(scores, captured.softcap)
         if captured.bias is not None:
             bias = at_least_float32(captured.bias).expand(len(scores), -1, *captured.size[1:])
             scores = scores + take(take(bias, self.positions(rows), 2), self.positions(columns), 3)
@@ -224,6 +223,11 @@ def one_block(cutter: Cutter, call: Captured, name: str, space: str, heads: str)
         missing = missing if heads == "mean" else missing[:, None]
         fields[name] = fields[name].masked_fill(missing, torch.nan)
     return fields
+
+
+def capped(scores: Tensor, softcap: float | None) -> Tensor:
+    """Scores as a model with a softcap has them: c · tanh(score / c)."""
+    return scores if softcap is None else softcap * (scores / softcap).tanh()
 
 
 def grouped_scores(query: Tensor, key: Tensor) -> Tensor:

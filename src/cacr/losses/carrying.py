@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from cacr.attention import full_precision
-from cacr.attention.cut import grouped_scores
+from cacr.attention.cut import capped, grouped_scores
 from cacr.attention.factored import FactoredAttention
 from cacr.attention.precision import product
-from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together
+from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together, zeros_for
 
 ROWS, COLUMNS = 384, 384
 """Of a tile on a CPU, at most: with its gradient it fits a 2 MiB cache, and keys are read rarely."""
@@ -60,9 +60,7 @@ def rows_of(attention: FactoredAttention, index: Tensor) -> Tensor:
         heads, width = attention.query.shape[1], attention.query.shape[-1]
         index = index if attention.per_head else index[:, None].expand(-1, heads, -1)
         query = attention.query.gather(2, index[..., None].expand(*index.shape, width))
-        scores = grouped_scores(query, attention.key)
-        if attention.softcap is not None:
-            scores = attention.softcap * (scores / attention.softcap).tanh()
+        scores = capped(grouped_scores(query, attention.key), attention.softcap)
         hidden = torch.ones_like(scores, dtype=torch.bool)
         for example, length in enumerate(attention.lengths):
             seen = attention.seen(example, index[example], slice(0, length))
@@ -103,10 +101,7 @@ class _Carry(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, by_head, log_total = ctx.saved_tensors
         attention, shared, room = ctx.attention, ctx.shared, Rooms(query)
-        d_query, d_key, d_value = (
-            one.new_zeros(one.shape) if yes else None  # plain strides: parts of it are viewed
-            for one, yes in zip((query, key, value), ctx.needs_input_grad[1:], strict=True)
-        )
+        d_query, d_key, d_value = zeros_for((query, key, value), ctx.needs_input_grad[1:])
         upstream = (upstream / query.shape[1]).expand_as(by_head) if shared else upstream
         with full_precision(query.device):
             inner = (by_head * upstream).sum(-1, keepdim=True)  # of each row: Σ attention · its gradient

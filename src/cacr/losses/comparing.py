@@ -20,7 +20,7 @@ from torch import Tensor
 from cacr.attention import full_precision
 from cacr.attention.factored import FactoredAttention
 from cacr.losses.divergence import Divergence, rows_and_gradients
-from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together
+from cacr.losses.tiles import Rooms, Unit, on_cpu, pieces, rows_on_device, together, zeros_for
 
 ROWS = 96
 """Rows of a tile on a CPU, at least: products with fewer are slow."""
@@ -115,12 +115,7 @@ class _Pass:
         self.query, self.key, self.room = query, key, Rooms(query)
         self.loss = query.new_zeros(())
         self.carried = None if self.value is None or self.learns else torch.zeros_like(self.value)
-        self.gradients = [
-            one.new_zeros(one.shape)
-            if one is not None and yes
-            else None  # plain strides: parts of it are viewed
-            for one, yes in zip(given, needs or [False] * len(given), strict=True)
-        ]
+        self.gradients = zeros_for(given, needs or [False] * len(given))
 
     def run(self) -> None:
         """Row of tiles by row of tiles."""
@@ -152,7 +147,8 @@ class _Pass:
                 own[0].add_(tile.attention)
             else:
                 own.add_(tile.attention.view(count, -1, *tile.size).sum(1))
-            kept.append(tile)
+            if self.learns:
+                kept.append(tile)
         heads = self.query.shape[1]
         upstream = self._use(own.div_(heads), (examples,), rows, columns)
         if upstream is not None:

@@ -116,17 +116,16 @@ def by_direction(blocks: Blocks, comparison: Comparison, directions: Sequence[st
                 'space="probabilities"'
             )
         comparison = replace(comparison, divergence=comparison.on_scores)
-    regions = blocks.region_mask.shape[1]
-    if isinstance(comparison, Carried) and comparison.fades and "vision" in directions and regions > FADES:
-        _say_that_it_fades(regions, blocks.space)
+    elif isinstance(comparison, Carried) and comparison.fades and "vision" in directions:
+        _say_that_it_fades(blocks.region_mask.shape[1])
     with full_precision(blocks.ll.device):
         if isinstance(blocks, FactoredBlocks):
             return _streamed(blocks, comparison, directions)
         return [_whole(blocks, comparison, direction) for direction in directions]
 
 
-def _say_that_it_fades(regions: int, space: str) -> None:
-    if space != "probabilities" or torch.compiler.is_compiling() or _SAID:
+def _say_that_it_fades(regions: int) -> None:
+    if regions <= FADES or torch.compiler.is_compiling() or _SAID:
         return
     _SAID.append("the vision loss fades")
     logger.warning(

@@ -73,20 +73,9 @@ def cacr_loss_from_query_key(
         >>> cacr_loss_from_query_key(query, key, text, ~text, method="streaming") >= 0
         tensor(True)
     """
-    usual = SPACE_AND_HEADS.get(
-        variant, SPACE_AND_HEADS["release"]
-    )  # an unknown variant is refused by the loss
-    call = check_query_key(query, key, text_mask, region_mask, scale, space or usual[0], heads or usual[1])
-    blocks = _blocks(
-        call,
-        text_mask,
-        region_mask,
-        method,
-        space or usual[0],
-        heads or usual[1],
-        READS.get(direction, BLOCKS),
-    )
-    return cacr_loss(blocks, direction, variant, **choices)
+    usual = SPACE_AND_HEADS.get(variant, SPACE_AND_HEADS["release"])  # the loss refuses an unknown variant
+    given = query, key, text_mask, region_mask, scale, space or usual[0], heads or usual[1]
+    return cacr_loss(_blocks(*given, method, READS.get(direction, BLOCKS)), direction, variant, **choices)
 
 
 def iais_loss_from_query_key(
@@ -100,11 +89,9 @@ def iais_loss_from_query_key(
     scale: float | None = None,
 ) -> Tensor:
     """`iais_loss` of one attention layer; arguments as in `cacr_loss_from_query_key`."""
-    call = check_query_key(query, key, text_mask, region_mask, scale, "probabilities", "mean")
     reads = READS.get(direction, BLOCKS) if kind == "singular" else BLOCKS
-    return iais_loss(
-        _blocks(call, text_mask, region_mask, method, "probabilities", "mean", reads), direction, kind
-    )
+    given = query, key, text_mask, region_mask, scale, "probabilities", "mean"
+    return iais_loss(_blocks(*given, method, reads), direction, kind)
 
 
 def streams(call: Captured, regions: Sequence[int], space: str) -> bool:
@@ -122,15 +109,18 @@ def streams(call: Captured, regions: Sequence[int], space: str) -> bool:
 
 
 def _blocks(
-    call: Captured,
+    query: Tensor,
+    key: Tensor,
     text_mask: Tensor,
     region_mask: Tensor,
-    method: str,
+    scale: float | None,
     space: str,
     heads: str,
+    method: str,
     reads: Sequence[str],
 ) -> Blocks:
     """The blocks that are read; the attention from the one modality to the other may be missing."""
+    call = check_query_key(query, key, text_mask, region_mask, scale, space, heads)
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
     cutter, captured = Cutter(text_mask, region_mask), dict.fromkeys(reads, call)

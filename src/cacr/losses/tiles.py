@@ -8,7 +8,7 @@ heads of several examples make one tile, with an axis in front, of tens of milli
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -141,6 +141,14 @@ def rows_on_device(attention: FactoredAttention, examples: slice) -> int:
 def on_cpu(attention: FactoredAttention) -> bool:
     """Whether tiles should fit a cache."""
     return attention.query.device.type == "cpu"
+
+
+def zeros_for(given: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor | None]:
+    """Where gradients are added up, of those that need one; in plain strides, since parts are viewed."""
+    return [
+        one.new_zeros(one.shape) if one is not None and yes else None
+        for one, yes in zip(given, needs, strict=True)
+    ]
 
 
 def pieces(length: int, most: int) -> Iterator[slice]:
