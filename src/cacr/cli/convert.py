@@ -50,7 +50,6 @@ def convert(
             processor.max_text_length = min(processor.max_text_length, sizes.max_position_embeddings)
             processor.save_pretrained(folder)
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, save)
     console.print(
         f"Found {family.called}, head {done.head}: {sizes.num_hidden_layers} layers of {sizes.num_attention_heads} "

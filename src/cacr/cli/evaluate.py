@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cacr._files import working_in
+from cacr._files import may_begin, working_in
 from cacr._messages import unknown
 from cacr._processes import rank, world_size
 from cacr.benchmarks import BENCHMARKS, Benchmark, Options
@@ -88,7 +88,7 @@ def evaluate(
     if not chosen:
         raise ValueError(f"no benchmark is named; known: {', '.join(BENCHMARKS)}")
     out = out or _folder(model, benchmarks)
-    if out.exists() and not resume and rank() == 0:
+    if not resume and rank() == 0 and not may_begin(out):
         raise FileExistsError(
             f"{out} exists and is not overwritten; go on with it by --resume, or give another folder with --out"
         )

@@ -107,11 +107,9 @@ def _say(done: Any, out: Path) -> None:
     for image_id, why in list(done.skipped.items())[:SHOWN]:
         console.print(f"skipped {image_id}: {why}", markup=False, highlight=False)
     if done.skipped:
-        import json
+        from cacr.regions.collecting import skipped_file
 
-        listed = out.with_name(out.name + ".skipped.json")
-        listed.write_text(json.dumps(done.skipped, indent=1) + "\n", encoding="utf-8")
         console.print(
-            f"{len(done.skipped)} pictures were skipped; all are listed with the reason in {listed}."
+            f"{len(done.skipped)} pictures were skipped; all are listed with the reason in {skipped_file(out)}."
         )
     console.print(f"Wrote the regions of {done.found} pictures to {out}.")

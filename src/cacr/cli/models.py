@@ -18,6 +18,7 @@ def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: 
         repetitions: Pairs of training steps to measure costs with (about 5 minutes for all); 0 measures nothing.
         as_json: Print one JSON object a line instead of the table.
     """
+    from cacr._files import write_bytes_new
     from cacr._messages import unknown
     from cacr.tiny_models import TINY
     from cacr.tiny_models.survey import as_markdown, survey
@@ -45,6 +46,6 @@ def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: 
         console.print()
         print(page)
     else:
-        out.write_text(page, encoding="utf-8")
+        write_bytes_new(out, page.encode())
         console.print(f"The table is in {out}: {len(findings)} architectures.")
     return 0

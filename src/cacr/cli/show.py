@@ -82,7 +82,6 @@ def draw_scores(
     check_plot(file)
     groups = dict.fromkeys(row.group for some in rows.values() for row in some)
     published = [one for group in groups for one in references_for(benchmark, group)] if split is None else []
-    file.parent.mkdir(parents=True, exist_ok=True)
     title = f"{benchmark}: {next(iter(groups))}" if len(groups) == 1 else benchmark
     save_figure(estimates_plot(rows, title, published), file)
 

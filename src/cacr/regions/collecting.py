@@ -3,6 +3,7 @@
     OUT.parts/settings.json            what the regions come from; another detector may not add to them
     OUT.parts/part-WORKER-NNNNN.…      finished pictures, a whole features file each
     OUT.parts/skipped-WORKER.json      pictures that could not be read
+    OUT.skipped.json                   those of all workers, in the end
 
 A killed run loses at most the last seconds of work (a minute, in runs of hours); started again, it goes on with what is
 not in any part.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from cacr._files import working_in, write_text_whole, write_whole
+from cacr._files import remove_leftovers, remove_whole, working_in, write_text_whole, write_whole
+from cacr._json import read_json
 from cacr.regions.picture_files import ENDINGS, open_image
 from cacr.regions.regions import Regions
 from cacr.regions.stores import PartWriter, join_parts
@@ -122,18 +123,25 @@ def collect(
 
     Raises:
         BlockingIOError: Another process has this number and is at work.
-        FileExistsError: ``out`` exists.
+        FileExistsError: ``out`` exists, or a list of skipped pictures of that name.
+        NotWritten: The disk refused something; what is in parts is kept.
         ValueError: The parts beside it come from another detector.
     """
     folder, share = parts_folder(out), list(pictures)[worker::workers]
-    if out.exists():
-        if folder.is_dir():  # killed after the last step of `finish` but one
-            return Collected(len(share))
-        raise FileExistsError(f"{out} exists and is not overwritten; give another name or remove it first")
+    listed = folder / f"skipped-{worker}.json"
+    remove_leftovers(out.parent, folder.name)
+    if out.exists() and listed.is_file():  # killed after the last step of `finish` but one
+        return Collected(len(share))
+    _refuse(out)
+    if not folder.is_dir():
+        _refuse(skipped_file(out))
     folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(folder, {"detector": describe(detector), "dtype": str(dtype).removeprefix("torch.")})
-    result = Collected()
-    with working_in(folder, worker), PartWriter(folder, worker, dtype=dtype) as parts:
+    result, settings = (
+        Collected(),
+        {"detector": describe(detector), "dtype": str(dtype).removeprefix("torch.")},
+    )
+    with working_in(folder, worker), _parts(folder, settings, worker, dtype) as parts:
+        _refuse(out)  # nobody else finished it meanwhile
         left = {image_id: pictures[image_id] for image_id in share if image_id not in parts.done}
         result.found = len(share) - len(left)
         progress(result.found)
@@ -149,35 +157,54 @@ def collect(
                 parts.flush()
                 written = time.monotonic()
             progress(result.found + len(result.skipped))
-    write_text_whole(folder / f"skipped-{worker}.json", json.dumps(result.skipped))
+    write_text_whole(listed, json.dumps(result.skipped))
     return result
 
 
+def _parts(folder: Path, settings: dict[str, str], worker: int, dtype: torch.dtype) -> PartWriter:
+    _check_settings(folder, settings)
+    return PartWriter(folder, worker, dtype=dtype)
+
+
+def _refuse(path: Path) -> None:
+    if path.exists():
+        raise FileExistsError(f"{path} exists and is not overwritten; give another name or remove it first")
+
+
 def finish(pictures: Mapping[str, Path], out: Path, workers: int = 1) -> Collected:
-    """Join the parts of all workers into ``out``, in the order of ``pictures``, and remove them.
+    """Join the parts of all workers into ``out``, in the order of ``pictures``, and remove them; list what was skipped.
 
     A name that ends in .safetensors becomes one file, any other a folder of files of `SHARD` pictures each, which opens
     like one.
 
     Raises:
+        BlockingIOError: Another process has begun with the same pictures.
+        NotWritten: The disk refused something; the parts are kept.
         ValueError: No picture at all could be read.
     """
+    with working_in(parts_folder(out)):
+        return _finish(pictures, out, workers)
+
+
+def _finish(pictures: Mapping[str, Path], out: Path, workers: int) -> Collected:
     folder = parts_folder(out)
     skipped: dict[str, str] = {}
     for worker in range(workers):
-        skipped |= json.loads((folder / f"skipped-{worker}.json").read_text(encoding="utf-8"))
+        skipped |= read_json(folder / f"skipped-{worker}.json")
     parts = sorted(folder.glob("part-*.safetensors"))
     found = [image_id for image_id in pictures if image_id not in skipped]
     if not found:
         first, why = next(iter(skipped.items()))
-        shutil.rmtree(folder)
+        remove_whole(folder)
         raise ValueError(f"none of {len(pictures)} pictures could be read; the first: {first}: {why}")
+    if skipped:
+        write_text_whole(skipped_file(out), json.dumps(skipped, indent=1) + "\n")
     if not out.exists():
         if out.suffix == ".safetensors":
             join_parts(parts, out, order=found)
         else:
             write_whole(out, lambda beside: _shards(parts, beside, found))
-    shutil.rmtree(folder)
+    remove_whole(folder)
     return Collected(len(found), skipped)
 
 
@@ -189,6 +216,11 @@ def _shards(parts: Sequence[Path], folder: Path, found: Sequence[str]) -> None:
 def parts_folder(out: Path) -> Path:
     """Where unfinished work is kept."""
     return out.with_name(out.name + PARTS)
+
+
+def skipped_file(out: Path) -> Path:
+    """Where skipped pictures are listed, each with the reason."""
+    return out.with_name(out.name + ".skipped.json")
 
 
 def describe(detector: Any) -> str:
@@ -205,7 +237,7 @@ def _check_settings(folder: Path, settings: dict[str, str]) -> None:
     file = folder / "settings.json"
     if not file.is_file():
         write_text_whole(file, json.dumps(settings, indent=1) + "\n")
-    then = json.loads(file.read_text(encoding="utf-8"))
+    then = read_json(file)
     if then != settings:
         raise ValueError(
             f"{folder} holds regions from another run ({then}; now {settings}). Go on with the same options, give "

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cacr._files import working_in, write_text_whole
+from cacr._files import may_begin, working_in, write_text_whole
 from cacr.study.plan import SHIPPED, StudyPlan, slug
 from cacr.study.workers import Job, Report, run_jobs
 from cacr.training.pretraining import PretrainConfig
@@ -84,7 +84,7 @@ def run_study(
         raise ValueError(f"workers is {workers}; expected 1 or more")
     if resume and not (out / PLAN).is_file():
         raise FileNotFoundError(f"no study to resume in {out}: it has no {PLAN}. Name its folder with --out")
-    if out.exists() and not resume:
+    if not resume and not may_begin(out):
         raise FileExistsError(
             f"{out} exists and is not overwritten. Go on with it by --resume, or name another --out"
         )
@@ -95,6 +95,8 @@ def run_study(
     out.mkdir(parents=True, exist_ok=True)
     with working_in(out):
         if not resume:
+            if (out / PLAN).exists():  # another process was quicker
+                raise FileExistsError(f"{out} holds a study that has just begun; go on with it by --resume")
             write_text_whole(out / PLAN, file.read_text(encoding="utf-8"))
         return run_jobs(jobs_of(plan, out), workers, report)
 

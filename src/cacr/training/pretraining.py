@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.bert.modeling_bert import BertOnlyMLMHead
 
+from cacr._files import write_whole
 from cacr.data.scenes import COLORS, SEEDS, SHAPES, SceneCaptions, tokenizer
 from cacr.data.scenes.features import FEATURES
 from cacr.data.scenes.grammar import LONGEST, RELATION_WORDS, SPECIAL, WORDS, place_word
@@ -80,6 +81,7 @@ def pretrain(config: PretrainConfig, progress: Callable[[int], None] = lambda st
 
     Raises:
         FileExistsError: The folder exists.
+        NotWritten: The disk refused it.
     """
     if config.out.exists():
         raise FileExistsError(f"{config.out} exists and is not overwritten; give a new folder")
@@ -116,8 +118,12 @@ def pretrain(config: PretrainConfig, progress: Callable[[int], None] = lambda st
         optimizer.zero_grad()
         schedule.step()
         progress(step + 1)
-    model.eval().save_pretrained(config.out)
-    processor.save_pretrained(config.out)
+
+    def save(folder: Path) -> None:
+        model.eval().save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+    write_whole(config.out, save)
     return config.out
 
 

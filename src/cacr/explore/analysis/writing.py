@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cacr._disk import NotWritten
 from cacr._files import write_whole
 from cacr.explore.analysis.correlations import soft_score
 from cacr.explore.analysis.measures import MEASURES
@@ -46,16 +47,20 @@ def write_analysis(out: Path, found: Mapping[str, Any], subjects: Sequence[Subje
 
     Raises:
         FileExistsError: It exists.
+        NotWritten: The disk refused it. Where it refused a figure, the numbers are there.
     """
     check_new(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, lambda folder: _fill(folder, found, subjects))
     lost = []
     for name, draw in _drawings(found, subjects).items():
         try:
             if (figure := draw()) is not None:
                 _save(figure, out, name)
-        except Exception as error:  # of any kind: fonts, disks and matplotlib have many
+        except NotWritten as error:
+            raise NotWritten(
+                f"{error}. The numbers in {out} are whole, figures are missing", error.errno
+            ) from error
+        except Exception as error:  # of any kind: fonts and matplotlib have many
             why = str(error).strip() or type(error).__name__
             lost.append(f"The figure {name} could not be drawn, the numbers are whole: {why}")
     return lost

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cacr._disk import writing
 from cacr._files import beside, publish, remove_leftovers
 from cacr.regions.stores.file import FeatureStore
 from cacr.regions.stores.layout import COLUMNS, NAME_IDS, Stream, write_tensors
@@ -29,6 +30,7 @@ def join_parts(parts: Sequence[Path], out: Path, order: Sequence[str] | None = N
 
     Raises:
         FileExistsError: The file exists.
+        NotWritten: The disk refused it: there is nothing of it then.
         ValueError: No parts, a picture in two parts or not in any, parts of different widths, types or fields, or more
             pictures than one file can name.
     """
@@ -53,11 +55,13 @@ def join_parts(parts: Sequence[Path], out: Path, order: Sequence[str] | None = N
         row = (shards.width,) if name == "features" else COLUMNS[name]
         pieces = _whole_parts(shards, name, names) if order is None else _pictures(shards, name, ids, names)
         streams[name] = Stream(dtype, (total, *row), pieces)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out.parent, out.name)
+    size = sum(torch.Size(one.shape).numel() * one.dtype.itemsize for one in streams.values())
     written = beside(out)
     try:
-        write_tensors(written, streams, metadata_of(ids, names if NAME_IDS in kinds else None))
+        with writing(out, size):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(out.parent, out.name)
+            write_tensors(written, streams, metadata_of(ids, names if NAME_IDS in kinds else None))
         FeatureStore(written)  # what does not open is not published
         publish(written, out)
     finally:

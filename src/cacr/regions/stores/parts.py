@@ -10,6 +10,7 @@ from types import TracebackType
 
 import torch
 
+from cacr._disk import writing
 from cacr._files import beside, publish, remove_leftovers
 from cacr.regions.regions import Regions
 from cacr.regions.stores.file import FeatureStore
@@ -58,8 +59,9 @@ class PartWriter:
         if dtype not in STORED:
             raise ValueError(f"features cannot be stored as {dtype}; expected {', '.join(map(str, STORED))}")
         self.folder, self.worker, self.pictures, self.dtype = Path(folder), worker, pictures, dtype
-        self.folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.folder, "part-*")
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         self._waiting: dict[str, Regions] = {}
         self._done = self._ids_in_parts()
         self._width: int | None = None
@@ -107,7 +109,11 @@ class PartWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is waiting as a part, if anything is."""
+        """Write what is waiting as a part, if anything is.
+
+        Raises:
+            NotWritten: The disk refused it; what is waiting still is.
+        """
         if not self._waiting:
             return
         own = (match for match in (PART.fullmatch(part.name) for part in self.parts) if match)
@@ -115,7 +121,8 @@ class PartWriter:
         part = self.folder / f"part-{self.worker}-{number + 1:05d}.safetensors"
         written = beside(part)
         try:
-            write_tensors(written, *streams_of(self._waiting, self.dtype))
+            with writing(part):
+                write_tensors(written, *streams_of(self._waiting, self.dtype))
             publish(written, part)
         finally:
             written.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from cacr._disk import writing
 from cacr._files import beside, remove_leftovers
 from cacr.regions.regions import Regions
 from cacr.regions.stores.joining import join_parts
@@ -31,6 +32,7 @@ def write_features(
 
     Raises:
         FileExistsError: The file exists.
+        NotWritten: The disk refused it: there is nothing of it then.
         ValueError: No pictures, different fields or widths, or features that the type does not hold.
     """
     path = Path(path)
@@ -38,10 +40,11 @@ def write_features(
         raise FileExistsError(f"{path} exists and is not overwritten; give another name or remove it first")
     if not len(regions):
         raise ValueError(f"no pictures to write to {path}; expected one at least")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path.parent, path.name)
     folder = beside(path, "parts")
     try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path.parent, path.name)
         with PartWriter(folder, dtype=dtype) as writer:
             for number, image_id in enumerate(regions, start=1):
                 writer.add(image_id, regions[image_id])
