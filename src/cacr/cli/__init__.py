@@ -10,6 +10,8 @@ from typing import Any
 from cyclopts import App
 
 import cacr
+from cacr._processes import rank
+from cacr._stopping import RESUMABLE, Preempted, exit_code, preemptible
 
 COMMANDS = {
     "demo": (
@@ -37,6 +39,10 @@ COMMANDS = {
     "compare": (
         "cacr.cli.compare:compare",
         "Paired differences between evaluations of the same examples: tests, Holm, detectable size.",
+    ),
+    "repeat": (
+        "cacr.cli.repeat:repeat",
+        "Run again what a folder holds, and compare: the same, bit for bit, or what differs.",
     ),
     "explore": (
         "cacr.cli.explore:explore",
@@ -90,7 +96,15 @@ def _recipe(app: App, commands: tuple[str, ...], arguments: Any) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code. A mistake of the user's ends with a sentence, not with a traceback."""
+    """Run a command; its exit code. A mistake of the user's ends with a sentence, not with a traceback.
+
+    SIGTERM stops a command where it leaves things whole; the code is 75 then (`cacr._stopping`), and 130 after Ctrl-C.
+    """
+    with preemptible(to_the_end=arguments is None):
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         return app()(list(sys.argv[1:] if arguments is None else arguments)) or 0
     except (ValueError, OSError, BrokenExecutor, ImportError) as error:
@@ -100,10 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1  # another process of this run says it
         from rich.console import Console
 
+        from cacr._disk import told
+
         console = Console(stderr=True)
         console.print("[bold red]Error[/]:", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        console.print(told(error) or str(error), markup=False, highlight=False, soft_wrap=True)
         return 1
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        if rank() == 0:
+            print(f"\n{stop or 'Stopped'}.", file=sys.stderr)
+        return RESUMABLE if isinstance(stop, Preempted) else exit_code()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
+from cacr._stopping import exit_code
 from cacr.cli.show import bar, console, tell
 from cacr.cli.study import following
 from cacr.demo import DemoConfig, run_demo
@@ -47,7 +48,7 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
         console.print(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
         if killed:
             raise killed
-        return 130
+        return exit_code()
     tell(f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --compare scenes-start")
     return 0
 

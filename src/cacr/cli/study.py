@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from cacr._stopping import exit_code
 from cacr.cli.show import bar, console, tell
 from cacr.study import StudyPlan, jobs_of, plan_path, run_study
 from cacr.study.measures import interval_text
@@ -51,7 +52,7 @@ def study(
         tell(f"Stopped after {len(done)} of {len(jobs)} jobs. Go on:  {command} --resume")
         if not has_whole_seed(read, done):
             tell("No seed is whole in all arms yet, so there is no report.")
-            return 130
+            return exit_code()
     found = write_report(read, done, out, command)
     for family, rows in found["contrasts"].items():
         if rows:
@@ -73,7 +74,7 @@ def study(
     tell(f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures.")
     if killed:
         raise killed
-    return 130 if stopped else 0
+    return exit_code() if stopped else 0
 
 
 def following(progress: Progress, jobs: Sequence[Job]) -> Report:

@@ -15,11 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cacr._files import write_whole
 from cacr.training.config import TrainConfig
 from cacr.training.pretraining import PretrainConfig
 
@@ -204,14 +203,9 @@ def _model(job: Job, tell: Callable[[int], None]) -> Path | None:
         clear_checkpoints(run)
         return run / "model"
     if job.pretrain is not None:
-        config, out = job.pretrain, job.pretrain.out
+        config, out = job.pretrain, job.pretrain.out  # appears when it is whole
         if not out.is_dir():
-            out.parent.mkdir(parents=True, exist_ok=True)
-
-            def make(folder: Path) -> None:
-                pretrain(replace(config, out=folder), progress=tell)
-
-            write_whole(out, make)
+            pretrain(config, progress=tell)
         return out
     return None
 

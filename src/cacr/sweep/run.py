@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cacr._files import working_in, write_text_whole
+from cacr._disk import writing
+from cacr._files import may_begin, working_in, write_text_whole
+from cacr._json import json_lines, read_json
 from cacr._processes import world_size
+from cacr._stopping import stop_if_told
 from cacr.sweep.plan import RECALL, SweepPlan
 from cacr.training.config import TrainConfig
 from cacr.training.metrics import DEV
@@ -84,7 +87,7 @@ def sweep(
         )
     _check_objective(config, plan)
     out = config.out
-    if not resume and out.exists() and any(out.iterdir()):
+    if not resume and not may_begin(out):
         raise FileExistsError(
             f"{out} exists and is not overwritten. Go on with it by --resume, or name another folder with --out"
         )
@@ -95,7 +98,7 @@ def sweep(
     check_processes(config)
     starting_model(config, open_data(config))  # what is missing is said before there is a folder
     out.mkdir(parents=True, exist_ok=True)
-    with working_in(out):
+    with working_in(out), writing(out / "sweep.db"):
         _keep_plan(out / "sweep.json", config, plan)
         study = optuna.create_study(
             study_name=STUDY,
@@ -109,9 +112,8 @@ def sweep(
             _run(study, optuna.trial.Trial(study, unfinished._trial_id), config, plan, progress)
         while len(study.get_trials(deepcopy=False)) < plan.trials:
             number = len(study.get_trials(deepcopy=False))
-            study.sampler = optuna.samplers.TPESampler(
-                seed=100_003 * plan.seed + number, n_startup_trials=plan.warm_up
-            )
+            study.sampler = _sampler(plan, number)
+            stop_if_told()
             _run(study, study.ask(), config, plan, progress)
         return _report(study, config, out)
 
@@ -121,7 +123,10 @@ def _run(study: Any, trial: Any, config: TrainConfig, plan: SweepPlan, progress:
     import optuna
 
     states = optuna.trial.TrialState
-    options = {name: _suggest(trial, name, where) for name, where in plan.space.items()}
+    options = {}
+    for place, (name, where) in enumerate(plan.space.items(), start=1):
+        study.sampler = _sampler(plan, trial.number, place)  # an option is the same, whenever it is drawn
+        options[name] = _suggest(trial, name, where)
     folder = config.out / f"trial-{trial.number:04d}"
 
     def told(step: int, numbers: dict[str, float]) -> None:
@@ -154,6 +159,13 @@ def _run(study: Any, trial: Any, config: TrainConfig, plan: SweepPlan, progress:
         trial.set_user_attr(name, value)
     clear_checkpoints(folder)
     study.tell(trial, None if state is states.PRUNED else found["value"], state=state)
+
+
+def _sampler(plan: SweepPlan, trial: int, option: int = 0) -> Any:
+    from optuna.samplers import TPESampler
+
+    seed = (100_003 * plan.seed + trial) * 1_009 + option
+    return TPESampler(seed=seed, n_startup_trials=plan.warm_up)
 
 
 def _suggest(trial: Any, name: str, where: Any) -> Any:
@@ -191,8 +203,7 @@ def _last_recall(run: Path) -> dict[str, float]:
 
 
 def _recalls(run: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if f"{DEV}recall" in line]
+    return [line for _, line in json_lines(run / "metrics.jsonl") if f"{DEV}recall" in line]
 
 
 def _with_interval(line: Mapping[str, float]) -> dict[str, float]:
@@ -245,7 +256,7 @@ def _keep_plan(file: Path, config: TrainConfig, plan: SweepPlan) -> None:
     """The plan that made the trials; a search with another one would mix what cannot be compared. More trials may."""
     now = {"config": config.to_toml().splitlines()[1:], "plan": {**plan.__dict__, "space": dict(plan.space)}}
     del now["plan"]["trials"]  # type: ignore[attr-defined]
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != json.loads(json.dumps(now)):
+    if file.is_file() and read_json(file) != json.loads(json.dumps(now)):
         raise ValueError(
             f"{file} belongs to a search with other options; go on with those, or name another folder"
         )

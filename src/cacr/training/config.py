@@ -15,6 +15,7 @@ SWEEP = "sweep"
 """Table of a recipe that tells what to search; training leaves it alone."""
 PRECISIONS = ("fp32", "bf16", "fp16")
 MINING_PRECISIONS = ("same", "bf16")
+NONFINITE = ("stop", "skip")
 TRACKERS = ("tensorboard", "wandb", "trackio")
 
 
@@ -85,6 +86,8 @@ class TrainConfig:
     """Most pairs per forward pass while mining; a CPU takes 32 at most."""
     mining_precision: str = "same"
     """same: as ``precision`` says; bf16: with fp32, mine in bf16 where the device computes it fast."""
+    nonfinite: str = "stop"
+    """What a loss or gradient that is nan or infinite does: stop the run, or skip the step. Its batch is kept."""
     shard: bool = False
     """Several processes: share the model among them (FSDP2), where each holds a copy otherwise (DDP)."""
     readers: int = 0
@@ -120,6 +123,7 @@ class TrainConfig:
             ("schedule", self.schedule, SCHEDULES),
             ("precision", self.precision, PRECISIONS),
             ("mining_precision", self.mining_precision, MINING_PRECISIONS),
+            ("nonfinite", self.nonfinite, NONFINITE),
         ):
             if given not in known:
                 raise ValueError(unknown(what, given, known))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cacr._messages import shortly
 from cacr.data.pairs import CaptionSet, captions_of_images
 from cacr.models.pairs import EncodedPairs, Lengths
 from cacr.models.processing import RegionProcessor
@@ -82,6 +83,19 @@ class GroupDataset(Dataset[Groups]):
         )
         return Groups(image, [caption, *wrong_captions], caption, [image, *wrong_images])
 
+    def of_step(self, items: int) -> Callable[[int], list[dict[str, Any]]]:
+        """The pictures and captions of a step of so many items, by their names: for people who look for a cause."""
+        return lambda step: [self._named(item) for item in range(step * items, (step + 1) * items)]
+
+    def _named(self, item: int) -> dict[str, Any]:
+        group, ids, captions = self[item], self.pairs.image_ids, self.pairs.captions
+        return {
+            "picture": ids[group.image],
+            "its captions": [captions[c] for c in group.captions],
+            "caption": captions[group.caption],
+            "its pictures": [ids[i] for i in group.images],
+        }
+
     def _anchor(self, item: int) -> int:
         """Each picture once an epoch, in an order of the epoch's own."""
         epoch, position = divmod(item, len(self.pairs.image_ids))
@@ -130,6 +144,9 @@ class GroupCollator:
         The first half of the groups is image-anchored, the second text-anchored. ``pairs`` [2, pair] are the captions
         and pictures of the different pairs, and ``pair_of`` [2 · item, 1 + candidates] says which each is: mining
         scores a pair once. ``pairs``, an array, and ``lengths`` stay on the host, where batches are planned.
+
+        Raises:
+            ValueError: A caption without a word, which no region can be attended from.
         """
         captions = [list(item.captions) for item in items]
         captions += [[item.caption] * len(item.images) for item in items]
@@ -141,6 +158,14 @@ class GroupCollator:
             [self.pairs.captions[c] for c in caption_ids],
             [self.pairs.picture(i).regions for i in image_ids],
         )
+        words = self.processor.text_mask(encoded.text["input_ids"], encoded.text["attention_mask"])
+        if not words.any(1).all():
+            empty = caption_ids[int((~words.any(1)).nonzero()[0])]
+            raise ValueError(
+                f"caption {empty}, {shortly(self.pairs.captions[empty])} of picture "
+                f"{self.pairs.image_ids[self.pairs.image_of_caption[empty]]}, has no word that the model reads; "
+                "correct it or take it out"
+            )
         both = torch.stack([caption_index, image_index], -1)
         pairs, place = both.flatten(0, 1).unique(dim=0, return_inverse=True)
         return {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from cacr._disk import writing
 from cacr._files import write_text_whole
 
 Progress = Callable[[int, dict[str, float]], None]
@@ -59,8 +61,9 @@ class Metrics(TrainerCallback):
             return
         self.latest = self.latest if measured else numbers
         if state.is_world_process_zero:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"step": state.global_step} | numbers) + "\n")
+            line = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+            with writing(self.path), self.path.open("a") as file:  # a line that a kill cuts is made again
+                file.write(json.dumps({"step": state.global_step} | line) + "\n")
         if measured:
             self.progress(state.global_step, self.latest | numbers)
 
@@ -68,5 +71,5 @@ class Metrics(TrainerCallback):
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except (ValueError, KeyError):  # the last line of a killed run
+    except (ValueError, KeyError, TypeError):  # the last line of a killed run
         return float("inf")

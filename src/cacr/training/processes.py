@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -83,13 +80,27 @@ def most_over_processes(n: int, device: torch.device) -> int:
     return int(largest)
 
 
+def any_of_processes(flags: torch.Tensor) -> list[bool]:
+    """Which of some flags [flag] are set in any process."""
+    if world_size() == 1:
+        return flags.tolist()
+    most = flags.to(torch.uint8)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    return most.bool().tolist()
+
+
+def every_process(own: T) -> list[T]:
+    """What each process has, by its number; all of them have come here then."""
+    if world_size() == 1:
+        return [own]
+    every: list[Any] = [None] * world_size()
+    dist.all_gather_object(every, own)
+    return every
+
+
 def gathered(own: torch.Tensor) -> torch.Tensor:
     """The rows of all processes, those of process 0 first. Their numbers may differ."""
-    if world_size() == 1:
-        return own
-    every: list[Any] = [None] * world_size()
-    dist.all_gather_object(every, own.cpu())
-    return torch.cat(every)
+    return own if world_size() == 1 else torch.cat(every_process(own.cpu()))
 
 
 @contextmanager
@@ -102,7 +113,6 @@ def losing_none() -> Iterator[None]:
     if world_size() == 1:
         yield
         return
-    before = signal.signal(signal.SIGTERM, _told_to_stop)
     try:
         yield
     except RuntimeError as error:
@@ -110,10 +120,3 @@ def losing_none() -> Iterator[None]:
             raise
         first = str(error).splitlines()[0]
         raise ConnectionError(f"{LOST} ({first})") from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _told_to_stop(number: int, frame: Any) -> None:
-    print(f"process {rank()} was told to stop. {AGAIN}", file=sys.stderr, flush=True)
-    os._exit(128 + number)

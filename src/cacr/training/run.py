@@ -21,12 +21,14 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback
 
 from cacr._files import working_in, write_whole
 from cacr._processes import rank, world_size
+from cacr._stopping import STOPPED, Preempted, after_this_step
 from cacr.data import CaptionSet, open_captions
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.models.processing import RegionProcessor
 from cacr.training.config import TrainConfig
-from cacr.training.folder import check_run_folder, make_run_folder
+from cacr.training.folder import check_run_folder, make_run_folder, note_resumed
 from cacr.training.groups import GroupCollator, GroupDataset
+from cacr.training.guard import Guard
 from cacr.training.metrics import DEV, Metrics, Progress
 from cacr.training.processes import connected, losing_none, on_main
 from cacr.training.start import check_fits, freeze, freeze_unused, starting_model
@@ -47,6 +49,8 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
         ConnectionError: Another process of this run was lost; it can be resumed.
         FileExistsError: The run folder exists and ``resume`` is not set, or holds a finished run.
         FileNotFoundError: Data, features or the starting model are missing.
+        NonFiniteLoss: A loss or gradient was nan or infinite, and ``config.nonfinite`` does not skip it.
+        Preempted: SIGTERM came: the step was ended and saved, and the run can be resumed.
         ValueError: They do not fit each other, or the folder to resume holds another configuration.
     """
     check_processes(config)
@@ -60,8 +64,10 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
         freeze(model, config.freeze_layers)
         with _held(config.out):
             on_main(lambda: check_run_folder(config, resume))  # nobody else began meanwhile
-            if not resume:
-                on_main(lambda: make_run_folder(config))
+            if resume:
+                on_main(lambda: note_resumed(config, checkpoint, pairs))
+            else:
+                on_main(lambda: make_run_folder(config, pairs))
             return _train(config, checkpoint, pairs, dev, model, processor, progress)
 
 
@@ -75,6 +81,38 @@ def _train(
     progress: Progress,
 ) -> Path:
     freeze_unused(model, processor([pairs.captions[0]], [pairs.picture(pairs.image_of_caption[0]).regions]))
+    groups = GroupDataset(
+        pairs, config.steps * config.batch * config.accumulate, config.candidates, config.seed
+    )
+    with after_this_step() as told:
+        guard = Guard(config.nonfinite, config.out, told, groups.of_step(config.batch * config.accumulate))
+        trainer = _trainer(config, groups, dev, model, processor, progress, guard)
+        if checkpoint is not None:
+            trainer.go_on(checkpoint)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    for tracker in {"wandb", "trackio"} & set(config.trackers):
+        import_module(tracker).finish()  # the next run of this process is another one
+    if guard.stopped and trainer.state.global_step < config.steps:
+        raise Preempted(STOPPED)
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+
+    def save(folder: Path) -> None:
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, state_dict=weights)
+        processor.save_pretrained(folder)
+
+    on_main(lambda: write_whole(config.out / "model", save))
+    return config.out / "model"
+
+
+def _trainer(
+    config: TrainConfig,
+    groups: GroupDataset,
+    dev: CaptionSet | None,
+    model: PreTrainedModel,
+    processor: RegionProcessor,
+    progress: Progress,
+    guard: Guard,
+) -> RetrievalTrainer:
     trainer = RetrievalTrainer(
         recipe=config,
         processor=processor,
@@ -82,10 +120,9 @@ def _train(
         eval_dataset=dev,
         model=model,
         args=arguments(config),
-        train_dataset=GroupDataset(
-            pairs, config.steps * config.batch * config.accumulate, config.candidates, config.seed
-        ),
-        data_collator=GroupCollator(pairs, processor),
+        guard=guard,
+        train_dataset=groups,
+        data_collator=GroupCollator(groups.pairs, processor),
         callbacks=[Metrics(config.out / "metrics.jsonl", progress)],
     )
     if config.patience:
@@ -95,17 +132,7 @@ def _train(
         model.activation_checkpointing_enable()
     if rank():
         torch.manual_seed(config.seed + rank())  # each process its own dropout
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    for tracker in {"wandb", "trackio"} & set(config.trackers):
-        import_module(tracker).finish()  # the next run of this process is another one
-
-    def save(folder: Path) -> None:
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, state_dict=weights)
-        processor.save_pretrained(folder)
-
-    on_main(lambda: write_whole(config.out / "model", save))
-    return config.out / "model"
+    return trainer
 
 
 def open_data(config: TrainConfig, dev: bool = False) -> CaptionSet:

@@ -9,9 +9,9 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/Kho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sized
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,26 +26,26 @@ from cacr.losses import SCHEDULES, attention_loss, hardest_negatives, ranking_lo
 from cacr.models.pairs import Host, Lengths, lean, paired
 from cacr.models.processing import RegionProcessor
 from cacr.regularizer import Regularizer, attach
+from cacr.training.checkpoints import WholeCheckpoints
 from cacr.training.config import TrainConfig
-from cacr.training.parts import PartsInLog
+from cacr.training.guard import Guard
 from cacr.training.precision import mines_in_bfloat16, mining
 from cacr.training.processes import most_over_processes
 from cacr.training.release import release_indices
 from cacr.training.validation import retrieval_scores
 
-COMPLETE = "complete"
-"""Written into a checkpoint folder last: without it the folder is the rest of a killed run."""
 AT_ONCE, AT_ONCE_ELSEWHERE = {"cpu": 32}, 128
 """Pairs of a part, by device: small parts have little padding, a GPU wants large ones."""
 
 
-class RetrievalTrainer(PartsInLog, Trainer):
+class RetrievalTrainer(WholeCheckpoints, Trainer):
     """A Trainer whose batches are groups of pairs (see `GroupCollator`).
 
     Args:
         recipe: What to learn with.
         processor: Joins captions and pictures, and tells which tokens count as text.
         dev: Held-out pictures and captions, whose retrieval `evaluate` measures.
+        guard: Looks at each step before it reaches the weights.
         kwargs: As for the transformers Trainer.
     """
 
@@ -57,10 +57,14 @@ class RetrievalTrainer(PartsInLog, Trainer):
         recipe: TrainConfig,
         processor: RegionProcessor,
         dev: CaptionSet | None = None,
+        guard: Guard | None = None,
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
-        self.recipe, self.processor, self.dev = recipe, processor, dev
+        self.recipe, self.processor, self.dev, self.guard = recipe, processor, dev, guard
+        if guard is not None:
+            self.add_callback(guard)
+            guard.on_skip = self.forget
         self._true = slice(0)
         self.regularizer = self._attach()
         self._bfloat16 = mines_in_bfloat16(recipe, self.args.device)
@@ -94,7 +98,22 @@ class RetrievalTrainer(PartsInLog, Trainer):
         if reg is not None:
             self.note(**{name: reg.last[name] for name in ("vision", "language", "weight")})
             loss = loss + out.cacr_loss / 2
+        self.note(loss=loss)
+        if self.guard is not None:
+            self.guard.saw(inputs, loss.detach())
         return (loss, out) if return_outputs else loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The Trainer's own; a loss that is not finite, which the guard deals with, stays out of the Trainer's sums."""
+        return super().training_step(*args, **kwargs).nan_to_num(0.0, 0.0, 0.0)
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """The means of what was learned from, and how many steps were skipped so far, if any were."""
+        if "loss" in logs and self.guard is not None and self.guard.skipped:
+            logs["skipped"] = float(self.guard.skipped)
+            if not self.noted():
+                logs["loss"] = math.nan
+        super().log(logs, *args, **kwargs)
 
     def _learn(
         self, model: nn.Module, inputs: dict[str, Any], chosen: Tensor, regions: Tensor | None = None
@@ -219,7 +238,8 @@ class RetrievalTrainer(PartsInLog, Trainer):
 
         def on_its_groups(blocks: AttentionBlocks, direction: str) -> Tensor:
             half = len(blocks) // 2
-            return named(blocks[:half] if direction == "vision" else blocks[half:], direction)
+            group = blocks[:half] if direction == "vision" else blocks[half:]
+            return named.by_direction(group, [direction])[direction]  # what is not finite is the guard's business
 
         def words(inputs: Mapping[str, Tensor]) -> Tensor:
             return self.processor.text_mask(
@@ -242,13 +262,6 @@ class RetrievalTrainer(PartsInLog, Trainer):
             space=named.space,
             heads=named.heads,
         )
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        self.accelerator.wait_for_everyone()  # each process writes its own random numbers
-        if self.args.should_save:
-            (folder / COMPLETE).touch()
 
 
 def _in_order(found: list[Tensor], parts: list[Host]) -> Tensor:

@@ -27,7 +27,7 @@ from cacr.study.figures import contrasts_plot
 from cacr.study.report import write_report
 from cacr.study.workers import WorkerKilled, run_jobs
 from cacr.training import train
-from cacr.training.folder import latest_checkpoint
+from cacr.training.checkpoints import latest_checkpoint
 
 TINY = """
 [study]

@@ -13,7 +13,7 @@ from cacr._files import working_in
 from cacr.losses import LOSSES
 from cacr.recipes import recipe_path
 from cacr.training import TrainConfig, train
-from cacr.training.folder import latest_checkpoint
+from cacr.training.checkpoints import latest_checkpoint
 from cacr.training.start import starting_model
 
 
