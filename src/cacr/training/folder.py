@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import platform
-import subprocess
-import sys
 import tomllib
 from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cacr._files import write_text_whole
-from cacr._processes import world_size
+from cacr._files import read_toml, write_text_whole
+from cacr.data import CaptionSet
+from cacr.data.contents import contents_of, contents_of_captions
+from cacr.data.opening import FEATURES
+from cacr.environment import environment
+from cacr.training.checkpoints import latest_checkpoint
 from cacr.training.config import TrainConfig
-from cacr.training.trainer import COMPLETE
+from cacr.training.start import scenes_start
 
-_PACKAGES = ("cacr", "torch", "transformers", "accelerate", "numpy", "pillow")
+ENVIRONMENT = "environment.json"
+FREE = ("out", "nonfinite")
+"""What may be another on going on: it changes nothing that was done."""
 
 
 def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
@@ -42,14 +44,14 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
         )
     if (out / "model").is_dir():
         raise FileExistsError(f"the run in {out} has finished; its model is {out / 'model'}")
-    then = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))
+    then = read_toml(out / "config.toml", "")
     now = tomllib.loads(config.to_toml())
     usual = {one.name: one.default for one in fields(config)}  # a run of an older version lacks newer names
     before = {name: then.get(name, usual.get(name)) for name in now | then}
     changed = [
         f"{name} = {now.get(name, 'not given')} (then: {'not given' if value is None else value})"
         for name, value in before.items()
-        if name != "out" and now.get(name) != value
+        if name not in FREE and now.get(name) != value
     ]
     if changed:
         raise ValueError(f"{out} holds a run with another configuration: {'; '.join(changed)}")
@@ -62,48 +64,74 @@ def _barely_begun(names: set[str]) -> bool:
     return not names or ("environment.json" in names and names <= {"environment.json", "README.md"})
 
 
-def make_run_folder(config: TrainConfig) -> None:
-    """The folder of a new run, with what is known before it starts. The configuration comes last: it makes a run."""
+def make_run_folder(config: TrainConfig, pairs: CaptionSet | None = None) -> None:
+    """The folder of a new run, with what is known before it starts. The configuration comes last: it makes a run.
+
+    Args:
+        config: Of the run.
+        pairs: What it learns from, opened; its hashes are recorded. Without it those of the files alone are.
+    """
     out = config.out
     out.mkdir(parents=True, exist_ok=True)
-    (out / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(_readme(config), encoding="utf-8")
+    known = environment() | {"folder": str(Path.cwd()), "data": data_of(config, pairs)}
+    write_text_whole(out / ENVIRONMENT, json.dumps(known, indent=1) + "\n")
+    write_text_whole(out / "README.md", _readme(config))
     write_text_whole(out / "config.toml", config.to_toml())
 
 
-def latest_checkpoint(run: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; None if there is none."""
-    whole = [folder for folder in (run / "checkpoints").glob("checkpoint-*") if (folder / COMPLETE).is_file()]
-    return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)
+def note_resumed(config: TrainConfig, checkpoint: Path | None, pairs: CaptionSet | None = None) -> None:
+    """Add to environment.json what goes on with the run: from which step, and all that is not as at the start.
 
-
-def environment() -> dict[str, Any]:
-    """What a repetition needs to know: versions, machine, git commit."""
-    import torch
-
-    return {
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "processes": world_size(),
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "git": _git_commit(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
-
-
-def _git_commit() -> str | None:
+    What is there stays as it is. A file that is not there or no JSON is left alone: no run is refused for want of it.
+    """
+    file = config.out / ENVIRONMENT
     try:
-        where = Path(__file__).parent
-        ours = (where.parents[2] / "pyproject.toml").is_file()  # not the repository of a user's environment
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, timeout=5
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if ours and done.returncode == 0 else None
+        first = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(first, dict):
+        return
+    now = environment() | {"folder": str(Path.cwd()), "data": data_of(config, pairs)}
+    now["data"]["configuration"] = configuration_hash(
+        (config.out / "config.toml").read_text(encoding="utf-8")
+    )
+    changed = {name: value for name, value in now.items() if name == "command" or first.get(name) != value}
+    step = 0 if checkpoint is None else int(checkpoint.name.split("-")[1])
+    before = first.get("resumed")
+    first["resumed"] = [*(before if isinstance(before, list) else []), {"step": step} | changed]
+    write_text_whole(file, json.dumps(first, indent=1) + "\n")
+
+
+def data_of(config: TrainConfig, pairs: CaptionSet | None = None) -> dict[str, Any]:
+    """Hashes of what a run learns from and starts from, and of its configuration.
+
+    Args:
+        config: Of the run.
+        pairs: Its captioned pictures, opened; without them neither captions nor regions are hashed.
+
+    Returns:
+        ``configuration`` (`configuration_hash`), ``captions`` and ``regions`` as they are read, ``features``: the files
+        that these come from, ``model``: the files of the starting model. None where there are no such files.
+    """
+    found: dict[str, Any] = {"configuration": configuration_hash(config.to_toml())}
+    if pairs is not None:
+        found |= contents_of_captions(pairs)
+    beside = None if config.data == "scenes" else Path(config.data) / FEATURES
+    store = config.features or beside
+    found["features"] = None if store is None else contents_of(store)
+    if config.model == "scenes-start":
+        with scenes_start() as folder:
+            found["model"] = contents_of(folder, inside=False)
+    else:
+        found["model"] = None if config.model == "new" else contents_of(Path(config.model), inside=False)
+    return found
+
+
+def configuration_hash(toml: str) -> str:
+    """Of every option in the text of a config.toml but the folder of the run, which says nothing of its numbers."""
+    options = tomllib.loads(toml)
+    options.pop("out", None)
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _readme(config: TrainConfig) -> str:
@@ -119,5 +147,10 @@ and, if it was stopped, go on with
 
     cacr train {config.out / "config.toml"} --resume
 
-`config.toml` holds every value, `environment.json` the versions, `metrics.jsonl` the losses, `model/` the result.
+or do it again and compare with
+
+    cacr repeat {config.out}
+
+`config.toml` holds every value, `environment.json` versions, machine and hashes of the data, `metrics.jsonl` the
+losses, `model/` the result.
 """
