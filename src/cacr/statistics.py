@@ -24,6 +24,7 @@ from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95
+LARGEST = 1e140
 TINY = 1e-12
 """A standard error below this is none: all outcomes are equal up to rounding."""
 
@@ -105,8 +106,13 @@ def wilson(
         n: Examples, if not as many.
         level: Of confidence, 0-1.
         method: What to call it.
+
+    Raises:
+        ValueError: Nothing was drawn, or a share outside of 0-1.
     """
     _check_level(level)
+    if drawn < 1 or not 0 <= share <= 1:
+        raise ValueError(f"a share of {share} of {drawn} draws; expected one of 0-1, of one draw at least")
     low, high = proportion_confint(share * drawn, drawn, alpha=1 - level, method="wilson")
     value = float(share)
     return Estimate(value, min(value, float(low)), max(value, float(high)), n or drawn, method=method)
@@ -246,6 +252,10 @@ def spread(outcomes: ArrayLike, clusters: ArrayLike | None = None) -> Spread:
         clusters: A label per example where examples share a picture or another source.
     """
     x = _table(outcomes)
+    if (largest := float(np.abs(x).max())) > LARGEST:
+        raise ValueError(
+            f"outcomes reach {largest:.3g}; expected numbers whose squares can be summed, up to {LARGEST:g}"
+        )
     examples, mean = x.shape[1], float(x.mean())
     draws: float = examples
     if clusters is not None:

@@ -8,6 +8,7 @@ Paper: Pandey et al., ACL 2023, arXiv:2212.10549, equations 1-2. Notation: docs/
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from cacr._messages import unknown
 from cacr.attention.cut import BLOCKS, Captured, Cutter, cut
 from cacr.attention.precision import at_least_float32
+from cacr.attention.refusing import check_block, check_mask, refuse_broken, refuse_empty
 
 SPACES = ("probabilities", "scores")
 HEADS = ("mean", "each")
@@ -26,7 +28,8 @@ HEADS = ("mean", "each")
 class AttentionBlocks:
     """Attention of words to words, words to regions, regions to words and regions to regions.
 
-    Checked once, here: whoever holds blocks may trust their shapes and masks. Half precision becomes float32.
+    Checked once, here: whoever holds blocks may trust their shapes and masks. Half precision becomes float32, and
+    padding becomes 0, whatever it held.
 
     Args:
         ll: Text to text, [batch, (head,) text, text]; rows are queries.
@@ -42,7 +45,8 @@ class AttentionBlocks:
         vv_support: [batch, region, region], the same among regions.
 
     Raises:
-        ValueError: A shape does not fit the masks, or an example has no real token or no real region.
+        ValueError: A shape does not fit the masks, an example has no real token or no real region, or a block holds
+            NaN or infinite values where it counts.
         TypeError: A mask is not boolean, or a block is not a floating-point tensor.
 
     Example:
@@ -67,7 +71,7 @@ class AttentionBlocks:
         if self.space not in SPACES:
             raise ValueError(unknown("space", self.space, SPACES))
         for name, mask in (("text_mask", self.text_mask), ("region_mask", self.region_mask)):
-            _check_mask(name, mask)
+            check_mask(name, mask)
         batch, text = self.text_mask.shape
         region = self.region_mask.shape[1]
         sides = {"l": ("text", text), "v": ("region", region)}
@@ -76,7 +80,7 @@ class AttentionBlocks:
             if block is None and name == "vl":
                 continue
             rows, columns = sides[name[0]], sides[name[1]]
-            _check_block(name, block, batch, rows, columns)
+            check_block(name, block, batch, rows, columns)
             object.__setattr__(self, name, at_least_float32(block))
         for name, support, size in (("ll", self.ll_support, text), ("vv", self.vv_support, region)):
             if support is not None and (support.dtype != torch.bool or support.shape != (batch, size, size)):
@@ -96,8 +100,23 @@ class AttentionBlocks:
             raise ValueError(
                 f"the blocks differ in their head axes: {sorted(map(tuple, heads))}; give all or none"
             )
-        _refuse_empty(self.text_mask, "token", "text_mask")
-        _refuse_empty(self.region_mask, "region", "region_mask")
+        refuse_empty(self.text_mask, "token", "text_mask")
+        refuse_empty(self.region_mask, "region", "region_mask")
+        self._clear_padding()
+
+    def _clear_padding(self) -> None:
+        """Padding as 0, as losses take it to be; what counts must be finite."""
+        masks = {"l": self.text_mask, "v": self.region_mask}
+        for name in BLOCKS:
+            block, support = getattr(self, name), getattr(self, f"{name}_support", None)
+            if block is None:
+                continue
+            real = masks[name[0]][:, :, None] & masks[name[1]][:, None, :]
+            real = real if support is None else real & support
+            if torch.compiler.is_compiling() or not real.all():
+                block = block.masked_fill(~(real[:, None] if block.ndim == 4 else real), 0.0)
+                object.__setattr__(self, name, block)
+            refuse_broken(name, block)
 
     @classmethod
     def trusted(cls, **fields: Any) -> AttentionBlocks:
@@ -114,7 +133,8 @@ class AttentionBlocks:
         """The blocks of some examples: ``blocks[:4]``, ``blocks[mask]``."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         some: dict[str, Any] = {k: v[rows] if isinstance(v, Tensor) else v for k, v in values.items()}
-        return AttentionBlocks(**some)
+        check_mask("text_mask", some["text_mask"])  # one example at least; the rest was asked of all
+        return AttentionBlocks.trusted(**some)
 
     @property
     def per_head(self) -> bool:
@@ -150,12 +170,20 @@ class AttentionBlocks:
 
         Raises:
             ValueError: Shapes that do not fit, an unknown option, an example without text or without regions,
-                or a position that counts as both.
+                a position that counts as both, or values that are not finite or too large to be multiplied.
 
         Source: github.com/KhoomeiK/CACR, model/attention.py (the space "probabilities").
         """
         call = check_query_key(query, key, text_mask, region_mask, scale, space, heads)
-        return cls.trusted(**cut(dict.fromkeys(BLOCKS, call), text_mask, region_mask, space, heads))
+        made = cls.trusted(**cut(dict.fromkeys(BLOCKS, call), text_mask, region_mask, space, heads))
+        made.refuse_overflow()
+        return made
+
+    def refuse_overflow(self) -> None:
+        """Raises ValueError where a block is not finite: products of finite queries and keys can be too large."""
+        for name in BLOCKS:
+            if (block := getattr(self, name)) is not None:
+                refuse_broken(f"{name} (queries times keys, in {block.dtype})", block)
 
     @classmethod
     def from_attentions(
@@ -228,59 +256,27 @@ def check_query_key(
             f"the masks are on {text_mask.device} and {region_mask.device}, query and key on {query.device}; expected "
             "one device: mask.to(query.device)"
         )
+    if scale is not None and not math.isfinite(scale):
+        raise ValueError(f"scale is {scale}; expected a finite factor, or None for 1/√width")
+    counted = text_mask | region_mask
+    finite = refuse_broken("query", query, counted), refuse_broken("key", key, counted)
+    if not all(finite):  # products of a gradient of 0 with what does not count would be NaN
+        query, key = (one.masked_fill(~counted[:, None, :, None], 0.0) for one in (query, key))
     return Captured(query, key, query.shape[-1] ** -0.5 if scale is None else scale)
 
 
 def _check_sequence_masks(batch: int, sequence: int, text_mask: Tensor, region_mask: Tensor) -> None:
     for name, mask in (("text_mask", text_mask), ("region_mask", region_mask)):
-        _check_mask(name, mask)
+        check_mask(name, mask)
         if mask.shape != (batch, sequence):
             raise ValueError(
                 f"{name} has shape {tuple(mask.shape)}; expected {(batch, sequence)}: one flag per position"
             )
-    _refuse_empty(text_mask, "token", "text_mask")
-    _refuse_empty(region_mask, "region", "region_mask")
+    refuse_empty(text_mask, "token", "text_mask")
+    refuse_empty(region_mask, "region", "region_mask")
     both = (text_mask & region_mask).any(1)
     if not torch.compiler.is_compiling() and both.any():
         example = int(both.nonzero()[0])
         raise ValueError(
             f"a position of example {example} counts as text and as region; the masks must not overlap"
-        )
-
-
-def _check_mask(name: str, mask: Tensor) -> None:
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        given = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(
-            f"{name} is {given}; expected a boolean tensor, True where a position counts: mask.bool()"
-        )
-    if mask.ndim != 2 or mask.shape[0] == 0:
-        raise ValueError(
-            f"{name} has shape {tuple(mask.shape)}; expected [batch, positions], one example or more"
-        )
-
-
-def _check_block(
-    name: str, block: Tensor, batch: int, rows: tuple[str, int], columns: tuple[str, int]
-) -> None:
-    if not isinstance(block, Tensor) or not block.is_floating_point():
-        given = block.dtype if isinstance(block, Tensor) else type(block).__name__
-        raise TypeError(f"{name} is {given}; expected a floating-point tensor")
-    wanted = (rows[1], columns[1])
-    if block.ndim not in (3, 4) or block.shape[0] != batch or block.shape[-2:] != wanted:
-        raise ValueError(
-            f"{name} has shape {tuple(block.shape)}; expected [batch={batch}, (head,) "
-            f"{rows[0]}={rows[1]}, {columns[0]}={columns[1]}] to fit the masks"
-        )
-
-
-def _refuse_empty(mask: Tensor, what: str, name: str) -> None:
-    if torch.compiler.is_compiling():
-        return  # a question about values would break the graph
-    empty = ~mask.any(1)
-    if empty.any():
-        example = int(empty.nonzero()[0])
-        raise ValueError(
-            f"no real {what} in example {example}: its {name} is False everywhere. "
-            "Drop the example or repair the mask; attention congruence needs both modalities"
         )

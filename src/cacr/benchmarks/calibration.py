@@ -143,7 +143,7 @@ def answers(records: Sequence[Record], kind: Kind, threshold: float = 0.0) -> An
         threshold: The match above which a labelled caption is called true.
 
     Raises:
-        ValueError: An unknown kind, or a record that is not of it.
+        ValueError: An unknown kind, a record that is not of it, or one whose match is no number or infinite.
 
     Example:
         >>> found = answers([{"example": "a", "match": [[2.0], [0.5]]}], "first caption")
@@ -166,6 +166,11 @@ def answers(records: Sequence[Record], kind: Kind, threshold: float = 0.0) -> An
             raise ValueError(
                 f"the record {record.get('example')} has matches of shape {match.shape} and label "
                 f"{record.get('label')!r}; expected a record of the kind {kind!r}"
+            )
+        if not np.isfinite(match).all():
+            raise ValueError(
+                f"the record {record.get('example')} has a match that is no number or infinite, so it has no "
+                "margin; leave the record out, or measure again"
             )
         if kind == "labelled":
             margins.append(float(match[0, 0]) - threshold)

@@ -92,17 +92,26 @@ def compared(blocks: Blocks, comparison: Comparison, direction: str) -> Tensor:
     """The loss of one direction, or the sum of both (equation 6), averaged over examples and heads: a scalar.
 
     Raises:
-        ValueError: An unknown direction, one that needs S_VL where the model has none, or blocks of scores for a loss
-            on probabilities.
+        ValueError: An unknown direction, one that needs S_VL where the model has none, blocks of scores for a loss
+            on probabilities, or a loss that is not finite.
     """
     if direction not in DIRECTIONS:
         raise ValueError(unknown("direction", direction, DIRECTIONS))
     parts = by_direction(blocks, comparison, ("language", "vision") if direction == "both" else (direction,))
-    return parts[0] + parts[1] if len(parts) > 1 else parts[0]
+    loss = parts[0] + parts[1] if len(parts) > 1 else parts[0]
+    if not torch.compiler.is_compiling() and not torch.isfinite(loss):
+        raise ValueError(
+            f"the loss is {loss.item()} in {loss.dtype}: the attention of the layer holds values that are "
+            "not finite, or scores so large that products of them are not. Scale queries and keys, or give float64"
+        )
+    return loss
 
 
 def by_direction(blocks: Blocks, comparison: Comparison, directions: Sequence[str]) -> list[Tensor]:
-    """The loss of each of these directions, "language" or "vision"; both read S_VV once, where it is factored."""
+    """The loss of each of these directions, "language" or "vision"; both read S_VV once, where it is factored.
+
+    What is not finite is passed on: whoever trains decides whether to stop or to skip a step.
+    """
     if blocks.vl is None and "vision" in directions:
         asked = "both" if len(directions) > 1 else "vision"
         raise ValueError(

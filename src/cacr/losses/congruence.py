@@ -7,7 +7,6 @@ Paper: Pandey et al., ACL 2023, arXiv:2212.10549, equations 3-6.  Where the auth
 text, both are readings: see docs/paper_notes.md.  Notation: docs/notation.md.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,11 +18,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cacr._messages import unknown
+from cacr.attention.refusing import refuse_empty
 from cacr.losses.comparison import Blocks, Carried, closed, compared
 from cacr.losses.divergence import SoftmaxRows, kl_rows, log_rows, unit_rows
 
 NORMALIZE = ("softmax", "rows")
 ROWS = ("mean", "sum")
+SHARPEST = 1e6
+"""Beyond it, probabilities that differ in their last digit in float32 come apart: no difference is left to sharpen."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ class Reading:
             raise ValueError(unknown("normalize", self.normalize, NORMALIZE))
         if self.rows not in ROWS:
             raise ValueError(unknown("rows", self.rows, ROWS))
-        if not (self.sharpen > 0 and math.isfinite(self.sharpen)):
-            raise ValueError(f"sharpen is {self.sharpen}; expected an exponent above 0, 1 for none")
+        if not 0 < self.sharpen <= SHARPEST:
+            raise ValueError(
+                f"sharpen is {self.sharpen}; expected an exponent above 0, 1 for none, {SHARPEST:g} at most"
+            )
 
 
 READINGS = {"release": Reading(), "paper": Reading(detach_cross=False, rows="sum")}
@@ -104,6 +108,9 @@ def congruence(
     Returns:
         One value per example: the mean (or sum) over its real rows.
 
+    Raises:
+        ValueError: An example without a row that counts.
+
     Example:
         >>> import torch
         >>> same = torch.eye(2)[None]                                         # each word looks at itself
@@ -112,6 +119,7 @@ def congruence(
 
     Source: equations 3-5; github.com/KhoomeiK/CACR for the reading "release".
     """
+    refuse_empty(own_mask, "row", "own_mask")
     chosen = comparison(reading)
     if chosen.on_scores is not None:  # whatever these matrices hold
         chosen = replace(chosen, divergence=chosen.on_scores)

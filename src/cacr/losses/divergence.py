@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cacr.attention.refusing import refuse_empty
+
 Divergence = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """How far rows are apart: (own, projected, pairs) -> [..., row] in nats.
 
@@ -37,6 +39,7 @@ def symmetric_kl(
 
     Source: arXiv:2212.10549, equation 4.
     """
+    refuse_empty(mask, "row", "mask")
     return pool_rows(kl_rows(log_p, log_q, pairs(mask, support)), mask, rows)
 
 

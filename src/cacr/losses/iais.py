@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from cacr._messages import unknown
+from cacr.attention.refusing import refuse_empty
 from cacr.losses.comparison import Blocks, Carried, Comparison, Factors, closed, compared
 from cacr.losses.divergence import counted, log_rows
 from cacr.losses.flatness import own_against_softmax
@@ -40,6 +41,7 @@ def singular(
         >>> singular(flat, flat, torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
         tensor([0.])
     """
+    refuse_empty(own_mask, "row", "own_mask")
     return closed(own, other, cross, SINGULAR, own_mask, support)
 
 
@@ -67,6 +69,7 @@ def distributed(
 
     As in the release, the floor is added to the approximating distribution of each KL and not to the other.
     """
+    refuse_empty(own_mask, "row", "own_mask")
     return closed(own, own, there, DISTRIBUTED, own_mask, support, back)
 
 

@@ -43,6 +43,8 @@ def ranking_loss(
 def hardest_negatives(match: Float[Tensor, "group candidate"], count: int) -> Int[Tensor, "group count"]:
     """Columns of the ``count`` best matching negatives of each group, best first; column 0 is the true pair.
 
+    Of equal ones the first. NaN counts as the best, so that the loss is NaN and not silent.
+
     Raises:
         ValueError: A group has fewer negatives than asked for.
 
@@ -53,4 +55,4 @@ def hardest_negatives(match: Float[Tensor, "group candidate"], count: int) -> In
     negatives = match.shape[1] - 1
     if not 1 <= count <= negatives:
         raise ValueError(f"asked for {count} hardest negatives of {negatives}; expected 1 to {negatives}")
-    return match[:, 1:].topk(count, dim=1).indices + 1
+    return match[:, 1:].sort(dim=1, descending=True, stable=True).indices[:, :count] + 1

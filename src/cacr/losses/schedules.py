@@ -26,10 +26,10 @@ def schedule_weight(step: int, total: int, kind: str = "exp", rate: float = 5.0)
         step: Optimizer steps done, 0 to ``total``.
         total: Optimizer steps of the run.
         kind: One of ``SCHEDULES``.
-        rate: Steepness of "exp" and "log"; unused by the others.
+        rate: Steepness of "exp" and "log", 0 or more; unused by the others.
 
     Raises:
-        ValueError: An unknown kind, no steps in total, or a step outside of 0 to total.
+        ValueError: An unknown kind, no steps in total, a step outside of 0 to total, or a rate below 0 or not finite.
 
     Example:
         >>> round(schedule_weight(0, 5000), 4), schedule_weight(5000, 5000)
@@ -39,4 +39,6 @@ def schedule_weight(step: int, total: int, kind: str = "exp", rate: float = 5.0)
         raise ValueError(unknown("schedule", kind, SCHEDULES))
     if total < 1 or not 0 <= step <= total:
         raise ValueError(f"step {step} of {total}; expected 0 to total, and at least one step in total")
+    if not 0 <= rate < math.inf:
+        raise ValueError(f"rate is {rate}; expected a steepness of 0 or more, the papers' is 5")
     return SCHEDULES[kind](step / total, rate)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from cacr._messages import shortly
 from cacr._weights import read_weights
 from cacr.models.weights import Conversion, settings
 
@@ -116,7 +117,7 @@ def conversion(
 
     checkpoint = read_checkpoint(path)
     given = checkpoint.settings.get("model_type")
-    if given in families() and "architectures" in checkpoint.settings:
+    if isinstance(given, str) and given in families() and "architectures" in checkpoint.settings:
         raise ValueError(
             f"{checkpoint.path.parent} is a model folder of this package already ({given}); use it as it is"
         )
@@ -183,8 +184,14 @@ def _is_state(value: Any) -> bool:
 
 def _named(state: Mapping[Any, Tensor], path: Path) -> dict[str, Tensor]:
     for name, value in state.items():
-        if not isinstance(name, str) or value.layout != torch.strided or value.is_quantized or value.is_meta:
+        if (
+            not isinstance(name, str)
+            or value.layout != torch.strided
+            or value.is_quantized
+            or value.is_meta
+            or value.is_complex()
+        ):
             raise ValueError(
-                f"{path}: {name!r} is no plain tensor under a name; expected a state dict as its code saves it"
+                f"{path}: {shortly(name)} is no plain tensor under a name; expected a state dict as its code saves it"
             )
     return dict(state)

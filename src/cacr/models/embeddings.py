@@ -39,6 +39,12 @@ class TextEmbeddings(nn.Module):
         """[batch, text, hidden] of token ids or of embeddings in their place; positions 0, 1, … and type 0 if None."""
         words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         if position_ids is None:
+            most = self.position_embeddings.num_embeddings
+            if words.shape[1] > most:
+                raise ValueError(
+                    f"texts of {words.shape[1]} tokens; the model has {most} positions. Give its processor a smaller "
+                    "max_text_length"
+                )
             position_ids = torch.arange(words.shape[1], device=words.device)[None]
         if token_type_ids is None:
             token_type_ids = torch.zeros(words.shape[:2], dtype=torch.long, device=words.device)

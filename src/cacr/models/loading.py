@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedModel
 
+from cacr._messages import shortly
 from cacr.models.families import Family, families
 from cacr.models.processing import RegionProcessor
-from cacr.models.weights import settings
+from cacr.models.weights import settings, shapes_of
 
 
 def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
@@ -43,12 +42,13 @@ def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel
             f"{weights} is not a readable checkpoint ({error}); it may be cut off. Copy it again, or resume the run"
         ) from error
     family, model_class = _kind(folder)
+    kind = family.config.model_type
     try:
         config = family.config.from_pretrained(folder)
-        with torch.device("meta"):
-            wanted = {name: tuple(p.shape) for name, p in model_class(config).state_dict().items()}
-    except (OSError, TypeError, ValueError, RuntimeError, StrictDataclassError) as error:
-        kind = family.config.model_type
+        if config.num_hidden_layers > len(shapes):
+            raise ValueError(f"{config.num_hidden_layers} layers, and {len(shapes)} tensors beside it")
+        wanted = shapes_of(model_class, config)
+    except Exception as error:  # a stranger's file: transformers and its validators raise many kinds
         raise ValueError(f"{folder / 'config.json'} is no configuration of {kind}: {error}") from error
     tied = set(getattr(model_class, "_tied_weights_keys", None) or ())  # saved once, under the other name
     for name, shape in wanted.items():
@@ -58,7 +58,12 @@ def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel
                 f"{weights}: {name} {found}; {folder / 'config.json'} wants {shape}. "
                 "The two do not belong together: copy the whole model folder"
             )
-    model = model_class.from_pretrained(folder, **kwargs).eval()
+    try:
+        model = model_class.from_pretrained(folder, **kwargs).eval()
+    except Exception as error:  # what is left of config.json: precisions, quantization, generation
+        raise ValueError(
+            f"{folder} cannot be loaded as {kind}: {error}; copy the whole model folder"
+        ) from error
     for parameter in model.parameters():
         # Memory-mapped tensors lie at odd addresses, where kernels round differently: equal weights, unequal scores.
         parameter.data = parameter.data.clone()
@@ -79,20 +84,24 @@ def load_processor(folder: str | os.PathLike[str]) -> RegionProcessor:
             "`cacr convert CHECKPOINT FOLDER --tokenizer TOKENIZER`"
         )
     family, _ = _kind(folder)
-    if (folder / "processor_config.json").is_file():
-        return family.processor.from_pretrained(folder)
-    return family.processor(AutoTokenizer.from_pretrained(folder))
+    try:
+        if (folder / "processor_config.json").is_file():
+            return family.processor.from_pretrained(folder, trust_remote_code=False)
+        return family.processor(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    except Exception as error:  # a stranger's files: transformers and the tokenizers package raise many kinds
+        raise ValueError(f"{folder} has no processor that can be read: {error}; save it again") from error
 
 
 def _kind(folder: Path) -> tuple[Family, type[PreTrainedModel]]:
     values = settings(folder / "config.json")
     kind = values.get("model_type")
-    if kind not in families():
+    if not isinstance(kind, str) or kind not in families():
         hint = " (an original checkpoint? Run `cacr convert` on it)" if kind is None else ""
         raise ValueError(
-            f"{folder / 'config.json'} has model_type {kind!r}{hint}; expected one of {', '.join(families())}"
+            f"{folder / 'config.json'} has model_type {shortly(kind)}{hint}; expected one of {', '.join(families())}"
         )
     family = families()[kind]
     by_name = {one.__name__: one for one in family.scoring}
-    named = values.get("architectures") or [None]
-    return family, by_name.get(str(named[0]), family.scoring[0])
+    named = values.get("architectures")
+    first = str(named[0]) if isinstance(named, list) and named else ""
+    return family, by_name.get(first, family.scoring[0])

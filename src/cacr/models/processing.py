@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,10 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
+from cacr._messages import shortly
 from cacr.regions import Regions
+
+logger = logging.getLogger(__name__)
 
 
 class RegionProcessor(ProcessorMixin):
@@ -20,7 +24,7 @@ class RegionProcessor(ProcessorMixin):
 
     Args:
         tokenizer: A fast BERT-like tokenizer with [CLS] and [SEP].
-        max_text_length: Word pieces per text, with [CLS] and [SEP]; longer ones are cut.
+        max_text_length: Word pieces per text, with [CLS] and [SEP]; longer ones are cut, which is said once.
         max_regions: Regions per picture, the first ones; all if None.
     """
 
@@ -38,6 +42,7 @@ class RegionProcessor(ProcessorMixin):
                 "and [SEP], and for one region at least"
             )
         self.max_text_length, self.max_regions = max_text_length, max_regions
+        self._said_cut = False
 
     def __call__(self, captions: Sequence[str], regions: Sequence[Regions]) -> BatchFeature:
         """Inputs of pairs: caption i with picture i.
@@ -52,7 +57,16 @@ class RegionProcessor(ProcessorMixin):
         return BatchFeature(self.join(self.encode_text(captions), self.encode_regions(regions)))
 
     def encode_text(self, captions: Sequence[str]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask``, [caption, longest], padded at the end."""
+        """``input_ids`` and ``attention_mask``, [caption, longest], padded at the end.
+
+        Raises:
+            ValueError: No captions, or one that is no text.
+        """
+        if len(captions) == 0:
+            raise ValueError("no captions were given; expected one at least")
+        for i, caption in enumerate(captions):
+            if not isinstance(caption, str) or not _is_text(caption):
+                raise ValueError(f"caption {i} is {shortly(caption)}; expected text")
         out = self.tokenizer(
             [self.clean(caption) for caption in captions],
             padding=True,
@@ -61,10 +75,15 @@ class RegionProcessor(ProcessorMixin):
             max_length=self.max_text_length,
             return_tensors="pt",
         )
+        self._say_cut(captions, out.encodings or ())
         return {"input_ids": out["input_ids"], "attention_mask": out["attention_mask"]}
 
     def encode_regions(self, regions: Sequence[Regions]) -> dict[str, Tensor]:
-        """``region_features``, ``region_positions`` and ``region_mask``, padded to the most regions."""
+        """``region_features``, ``region_positions`` and ``region_mask``, padded to the most regions.
+
+        Raises:
+            ValueError: No pictures, or regions of different widths.
+        """
         kept = regions if self.max_regions is None else [r.first(self.max_regions) for r in regions]
         return padded_regions(kept, self.box_numbers, self.positions)
 
@@ -92,6 +111,19 @@ class RegionProcessor(ProcessorMixin):
             return mask
         return mask & (input_ids != self.tokenizer.cls_token_id) & (input_ids != self.tokenizer.sep_token_id)
 
+    def _say_cut(self, captions: Sequence[str], encodings: Sequence[Any]) -> None:
+        if self._said_cut:
+            return
+        for caption, encoding in zip(captions, encodings, strict=False):
+            if encoding.overflowing:
+                self._said_cut = True
+                logger.warning(
+                    "a caption has more than %d word pieces and is cut, as all such are (said once): %s",
+                    self.max_text_length,
+                    shortly(caption),
+                )
+                return
+
     def clean(self, caption: str) -> str:
         """The caption as it is tokenized."""
         return caption
@@ -112,8 +144,10 @@ def padded_regions(
         positions: What a model reads of the boxes of a picture: [region, numbers].
 
     Raises:
-        ValueError: Regions of different widths.
+        ValueError: No pictures, or regions of different widths.
     """
+    if len(regions) == 0:
+        raise ValueError("no pictures were given; expected the regions of one at least")
     widths = {r.features.shape[1] for r in regions}
     if len(widths) != 1:
         raise ValueError(
@@ -128,6 +162,11 @@ def padded_regions(
         boxes[i, : len(r)] = positions(r)
         mask[i, : len(r)] = 1
     return {"region_features": features, "region_positions": boxes, "region_mask": mask}
+
+
+def _is_text(caption: str) -> bool:
+    """Whether every sign is one of Unicode's: halves of pairs, which JSON can hold, are not."""
+    return caption.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in caption)
 
 
 def extents(boxes01: Tensor, extents01: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 from transformers.masking_utils import create_bidirectional_mask
 
-HIDDEN = -10_000.0
-"""Added to scores by a full mask, as in the releases. With minus infinity a row that sees nothing would be NaN."""
-
 
 def text_and_regions(
     config: Any,
@@ -61,6 +58,14 @@ def _real(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
     return mask.long()
 
 
+def hidden(dtype: torch.dtype) -> float:
+    """What a full mask adds to scores, in place of the releases' −10,000, which scores in half precision can outweigh.
+
+    Half of the lowest number: with a score beside it it stays finite, and a row that sees nothing would be NaN else.
+    """
+    return torch.finfo(dtype).min / 2
+
+
 def _full(config: Any, x: Tensor, mask: Tensor) -> Tensor:
     """[batch, 1, query, key], added to the scores."""
     wanted = (x.shape[0], x.shape[1], x.shape[1])
@@ -73,4 +78,4 @@ def _full(config: Any, x: Tensor, mask: Tensor) -> Tensor:
             f"attention_mask has 3 axes, which {config._attn_implementation} attention does not take; "
             'call model.set_attn_implementation("sdpa")'
         )
-    return (1 - mask[:, None].to(x.dtype)) * HIDDEN
+    return (1 - mask[:, None].to(x.dtype)) * hidden(x.dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, BertTokenizer
 
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 NEEDED = ("cls_token_id", "sep_token_id", "pad_token_id", "mask_token_id")
 
 
@@ -26,9 +27,13 @@ def open_tokenizer(path: Path, lower_case: bool, vocabulary: int) -> Any:
     words = path if path.is_file() else path / "vocab.txt"
     try:
         if path.is_dir() and (path / "tokenizer.json").is_file():
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         elif words.is_file():
-            words.read_text(encoding="utf-8")
+            held = set(words.read_text(encoding="utf-8").split("\n"))
+            if absent := [
+                word for word in SPECIAL if word not in held
+            ]:  # transformers would put them at its end
+                raise ValueError(f"{words} lacks {', '.join(absent)}")
             tokenizer = BertTokenizer(vocab=str(words), do_lower_case=lower_case)
         else:
             raise FileNotFoundError(

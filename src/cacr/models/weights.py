@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -14,6 +13,8 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
+
+from cacr._json import read_json
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,9 @@ def fill(
         ValueError: A tensor is missing or has another shape, or the configuration makes no model.
     """
     try:
-        with torch.device("meta"):  # sizes of a stranger's configuration cost nothing yet
-            wanted = {name: tuple(value.shape) for name, value in model_class(config).state_dict().items()}
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"the configuration given for {path} makes no model: {error}") from error
+        wanted = shapes_of(model_class, config)
+    except Exception as error:  # a stranger's configuration: layers and activations raise many kinds
+        raise ValueError(f"the configuration given for {path} makes no model: {error!r:.200}") from error
     wrong = [name for name in wanted if name in state and wanted[name] != tuple(state[name].shape)]
     if wrong:
         raise ValueError(
@@ -75,6 +75,12 @@ def fill(
     model.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
     model.tie_weights()
     return model.eval(), lacking
+
+
+def shapes_of(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of a model's tensors by name; sizes of a stranger's configuration cost nothing yet."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in model_class(config).state_dict().items()}
 
 
 def configured(config_class: type[PreTrainedConfig], values: Mapping[str, Any], path: Path) -> Any:
@@ -105,10 +111,7 @@ def settings(config: str | os.PathLike[str] | Mapping[str, Any] | None) -> dict[
         return dict(config)
     if not Path(config).is_file():
         raise FileNotFoundError(f"no configuration at {config}; expected the original json")
-    try:
-        values = json.loads(Path(config).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
-        raise ValueError(f"{config} is no JSON: {error}; expected the original configuration") from error
+    values = read_json(Path(config), "expected the original configuration")
     if not isinstance(values, dict):
         raise ValueError(
             f"{config} holds {type(values).__name__}; expected the original configuration, name -> value"

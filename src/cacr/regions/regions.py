@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ PER_REGION = (
     "object_names",
 )
 """Fields with a value for each region."""
+FINITE = ("features", "boxes01", "boxes", "extents01", "object_confidence", "attribute_confidence")
+WRONG_SIZE = "the picture's size is {}; expected (width, height) in pixels, both positive"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,8 @@ class Regions:
         object_names: Name of the class of each region.
 
     Raises:
-        ValueError: No regions, shapes that do not fit, values that are not finite, or boxes outside of 0-1.
+        ValueError: No regions, shapes that do not fit, values that are not finite or more than float32 holds, or boxes
+            outside of 0-1.
     """
 
     features: Tensor
@@ -67,9 +71,13 @@ class Regions:
             raise ValueError(
                 f"boxes have shape {tuple(self.boxes01.shape)}; expected [{n}, 4] for {n} features"
             )
-        for name, values in (("features", self.features), ("boxes", self.boxes01)):
-            if not torch.isfinite(values.sum()) and not torch.isfinite(values).all():  # a sum costs less
-                raise ValueError(f"{name} hold NaN or infinite values; expected finite numbers")
+        if not self.features.is_floating_point():
+            raise ValueError(f"features are {self.features.dtype}; expected floating point: features.float()")
+        for name in FINITE:
+            values = getattr(self, name)
+            if values is not None and not _finite(values):
+                called = "boxes" if name == "boxes01" else name
+                raise ValueError(f"{called} hold NaN or infinite values; expected finite numbers")
         if (self.boxes01[:, 2:] < self.boxes01[:, :2]).any():
             raise ValueError("a box ends before it starts; expected x1, y1, x2, y2 (not x, y, width, height)")
         if self.boxes01.min() < -1e-3 or self.boxes01.max() > 1 + 1e-3:
@@ -78,7 +86,10 @@ class Regions:
                 f"boxes reach from {lowest:.3g} to {highest:.3g}; expected fractions of the picture, 0-1. "
                 "For boxes in pixels use Regions.from_pixels(features, boxes, size)"
             )
-
+        if self.size is not None and not all(1 <= side < math.inf for side in self.size):
+            raise ValueError(WRONG_SIZE.format(self.size))
+        if self.extents01 is not None and (self.extents01.min() < -1e-3 or self.extents01.max() > 1 + 1e-3):
+            raise ValueError("extents01 are not widths and heights; expected fractions of the picture, 0-1")
         for name in PER_REGION:
             values = getattr(self, name)
             if values is not None and len(values) != n:
@@ -93,10 +104,8 @@ class Regions:
             tensor([[0.0000, 0.0000, 0.5000, 0.5000]])
         """
         width, height = size
-        if width < 1 or height < 1:
-            raise ValueError(
-                f"the picture's size is {size}; expected (width, height) in pixels, both positive"
-            )
+        if not (1 <= width < math.inf and 1 <= height < math.inf):
+            raise ValueError(WRONG_SIZE.format(size))
         scale = torch.tensor([width, height, width, height], dtype=torch.float32)
         boxes = boxes.float()
         if (boxes < -OVERSHOOT).any() or (boxes > scale + OVERSHOOT).any():
@@ -115,3 +124,10 @@ class Regions:
         """The first ``n`` regions (detectors order by confidence)."""
         kept = {name: getattr(self, name) for name in PER_REGION}
         return replace(self, **{name: values[:n] for name, values in kept.items() if values is not None})
+
+
+def _finite(values: Tensor) -> bool:
+    """Whether all numbers are finite in float32, in which models read them; a sum costs less than to ask each."""
+    if torch.isfinite(values.sum(dtype=torch.float32)):
+        return True
+    return bool(torch.isfinite(values.to(torch.float32)).all())

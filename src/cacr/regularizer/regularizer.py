@@ -68,7 +68,7 @@ class Regularizer(AttentionWatch):
 
     @weight.setter
     def weight(self, value: float) -> None:
-        self._weight = float(value)
+        self._weight = _held(float(value), "weight", torch.finfo(torch.float32).tiny)
         self._set_factor()
 
     @property
@@ -146,7 +146,7 @@ class Regularizer(AttentionWatch):
                 factor = float(self.schedule(done / self.total_steps))
             else:
                 factor = schedule_weight(done, self.total_steps, self.schedule)
-        self._factor.fill_(self._weight * factor)
+        self._factor.fill_(_held(self._weight * factor, f"weight {self._weight:g} x schedule {factor:g}"))
 
     def _begin(self, model: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         super()._begin(model, args, kwargs)
@@ -207,6 +207,16 @@ class Regularizer(AttentionWatch):
             else:
                 output.loss = total
         return with_field(output, self.loss)
+
+
+def _held(factor: float, what: str, least: float = 0.0) -> float:
+    """A factor, if float32 holds it. Raises ValueError for NaN, larger ones and those nearer to 0 than ``least``."""
+    most = torch.finfo(torch.float32).max
+    if factor != 0 and not least <= abs(factor) <= most:
+        raise ValueError(
+            f"{what} is {factor:g}; expected 0 or a number up to {most:.1e} that float32 tells from 0"
+        )
+    return factor
 
 
 def _micro_batches(reg: Regularizer) -> int:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from cacr._messages import shortly
 from cacr.data.pairs import Picture
 from cacr.scorers.placing import hash_weights, without_paths
 
@@ -80,16 +81,15 @@ class UniqueScorer(ABC):
     ) -> Tensor:
         """`score_pairs` in float32 on the CPU.
 
-        Raises ValueError for a match that is no number: a benchmark would count it as wrong, and not say why.
+        Raises ValueError for one that is no number or infinite: a benchmark would count it as wrong, or as a tie.
         """
         match = self.score_pairs(captions, pictures, rows, columns).float().cpu()
-        broken = match.isnan().nonzero()[:, 0]
-        if len(broken):
+        if len(broken := (~match.isfinite()).nonzero()[:, 0]):
             first = int(broken[0])
             raise ValueError(
                 f"{self.name} gives no number for {len(broken)} of {len(match)} pairs, first for the caption "
-                f"{captions[int(rows[first])]!r} with the picture {pictures[int(columns[first])].image_id}; use "
-                "float32 or bfloat16, and check the model's weights"
+                f"{shortly(captions[int(rows[first])])} with the picture {pictures[int(columns[first])].image_id} "
+                f"({match[first].item()}); use float32 or bfloat16, and check the model's weights"
             )
         return match
 
@@ -165,12 +165,12 @@ class ModelScorer(UniqueScorer):
         if cut and not self._said_cut:
             self._said_cut = True
             logger.warning(
-                "%s reads %d tokens: %d of %d captions are longer and cut (first: %r)",
+                "%s reads %d tokens: %d of %d captions are longer and cut (first: %s)",
                 self.name,
                 tokens,
                 len(cut),
                 captions,
-                cut[0],
+                shortly(cut[0]),
             )
 
     def _weights_hash(self) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-from cacr._messages import unknown
+from cacr._json import read_json
+from cacr._messages import shortly, unknown
 from cacr.data import Scorer
 from cacr.scorers.controls import ConstantScorer, RandomScorer
 
@@ -53,6 +53,8 @@ GENERATIVE: Scores = {
 }
 TEXT_ONLY: Scores = {"plausibility": "generative.text_only:TextOnlyScorer"}
 OPEN_CLIP = "open_clip"
+DEEPEST = 1000
+"""Layers; published models have 200 at most."""
 WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
 
 
@@ -121,7 +123,8 @@ def scores_of(model: str) -> Scores:
     if not found:
         raise ValueError(
             unknown(f"kind of model at {model}:", kind, FAMILIES)
-            + " Beside these: every image-text-to-text model and causal language model of transformers"
+            + " Beside these: every image-text-to-text model and causal language model of transformers. Python files "
+            "that come with a model are never run"
         )
     return found
 
@@ -157,17 +160,28 @@ def _kind(model: str) -> tuple[str, list[str]]:
             )
     else:
         file = _from_hub(model)
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON ({error}); copy the model again") from error
+    config = read_json(file, "copy the model again")
+    _check_depth(config, file)
     kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(kind, str):
         raise ValueError(
             f"{file} names no model_type; an original checkpoint? `cacr convert` makes a model folder of those of "
             "UNITER, OSCAR and ROSITA"
         )
-    return kind, [str(name) for name in config.get("architectures") or ()]
+    named = config.get("architectures")
+    return kind, [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _check_depth(config: Any, file: Path) -> None:
+    """Refuse a configuration that asks for so many layers that making them would never end."""
+    parts = [config]
+    while parts:
+        part = parts.pop()
+        for name, value in part.items() if isinstance(part, dict) else ():
+            if isinstance(value, dict):
+                parts.append(value)
+            elif "layer" in name and isinstance(value, int) and value > DEEPEST:
+                raise ValueError(f"{file}: {name} is {shortly(value)}; expected {DEEPEST} at most")
 
 
 def _holds_open_clip(folder: Path) -> bool:

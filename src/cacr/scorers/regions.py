@@ -58,12 +58,13 @@ class RegionScorer(EncodedScorer):
             ValueError: A picture without regions, or regions of another width than the model's.
         """
         regions = [picture.regions for picture in pictures]
-        width, wanted = regions[0].features.shape[1], self.model.config.region_dim
-        if width != wanted:
-            raise ValueError(
-                f"picture {pictures[0].image_id} has features of {width} numbers per region; the model "
-                f"{self.name} was made for {wanted}. Use features of its own detector"
-            )
+        wanted = self.model.config.region_dim
+        for picture, its in zip(pictures, regions, strict=True):
+            if (width := its.features.shape[1]) != wanted:
+                raise ValueError(
+                    f"picture {picture.image_id} has features of {width} numbers per region; the model "
+                    f"{self.name} was made for {wanted}. Use features of its own detector"
+                )
         return self.ready(self.processor.encode_regions(regions))
 
     def shown(self, seen: Encoded, cut: Sequence[str], pictures: Tensor, most: int) -> Encoded:

@@ -3,6 +3,7 @@
 import pytest
 from tests.unit.scorers.match_head_cases import CASES
 
+from cacr._messages import shortly
 from cacr.data.pairs import Answered
 
 
@@ -30,7 +31,8 @@ def test_how_many_captions_are_cut_is_said_once(case, pictures, caplog):
     fits, first, second = (" ".join(["dog"] * (room + extra)) for extra in (0, 1, 600))
     scorer.grid([short, fits, first, second], pictures)
     scorer.match([second], pictures[:1])
-    said = f"{scorer.name} reads {scorer.max_text_length} tokens: 2 of 4 captions are longer and cut (first: {first!r})"
+    cut = f"2 of 4 captions are longer and cut (first: {shortly(first)})"
+    said = f"{scorer.name} reads {scorer.max_text_length} tokens: {cut}"
     assert [record.getMessage() for record in caplog.records] == [said]
 
 

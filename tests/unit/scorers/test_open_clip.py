@@ -388,5 +388,5 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(folder):
 
 def test_a_broken_configuration_is_named(folder, words):
     (folder / CONFIG).write_text("{broken")
-    with pytest.raises(ValueError, match=f"{CONFIG} is no JSON"):
+    with pytest.raises(ValueError, match=f"{CONFIG} is not JSON"):
         load_open_clip(folder, tokenizer=words)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerBase
 
+from cacr._messages import shortly
 from cacr.models.checkpoints import read_checkpoint
 from cacr.models.weights import settings
 from cacr.scorers.contrastive.open_clip_config import clip_config, refuse_other_kinds
@@ -193,14 +194,14 @@ def _image_processor(preprocess: Mapping[str, Any], size: int, path: Path) -> An
     kinds = {"bicubic": 3, "bilinear": 2}
     if mode not in ("shortest", "squash") or interpolation not in kinds:
         raise ValueError(
-            f"{path}: its preprocess_cfg resizes by {mode!r}, {interpolation!r}; known are 'shortest' and 'squash', "
-            "'bicubic' and 'bilinear'"
+            f"{path}: its preprocess_cfg resizes by {shortly(mode)}, {shortly(interpolation)}; known are 'shortest' "
+            "and 'squash', 'bicubic' and 'bilinear'"
         )
     mean, std = preprocess.get("mean") or MEAN, preprocess.get("std") or STD
     for name, three in (("mean", mean), ("std", std)):
         if len(three) != 3 or not all(isinstance(one, int | float) for one in three):
             raise ValueError(
-                f"{path}: {name} is {three!r} in its preprocess_cfg; expected three numbers, 0-1"
+                f"{path}: {name} is {shortly(three)} in its preprocess_cfg; expected three numbers, 0-1"
             )
     square = {"height": size, "width": size}
     return CLIPImageProcessorPil(

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import CLIPConfig
 
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
 from cacr.scorers.contrastive.open_clip_keys import Sizes, Tower
 
 _COMMON: dict[str, tuple[Any, ...]] = {
@@ -90,22 +90,24 @@ def refuse_other_kinds(model_cfg: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"the configuration of {path}: " + unknown("setting", strange[0], _KNOWN))
     if not isinstance(model_cfg.get("quick_gelu", False), bool):
         raise ValueError(
-            f"the configuration of {path}: quick_gelu is {model_cfg['quick_gelu']!r}; expected true or false"
+            f"the configuration of {path}: quick_gelu is {shortly(model_cfg['quick_gelu'])}; expected true or false"
         )
     for part, neutral in _NEUTRAL.items():
         given = model_cfg.get(part, {})
         if not isinstance(given, Mapping):
-            raise ValueError(f"the configuration of {path}: {part} is {given!r}; expected names and values")
+            raise ValueError(
+                f"the configuration of {path}: {part} is {shortly(given)}; expected names and values"
+            )
         for name, value in given.items():
             if name in neutral and value not in neutral[name]:
                 raise ValueError(
                     f"{path} is another model than transformers' CLIP by its configuration: {part} says {name} = "
-                    f"{value!r}, expected {neutral[name][0]!r}. It is not converted"
+                    f"{shortly(value)}, expected {neutral[name][0]!r}. It is not converted"
                 )
             if name not in neutral and name not in _SIZES and name not in _UNUSED:
                 raise ValueError(
-                    f"the configuration of {path}: unknown setting {name} = {value!r} in {part}; it may change what "
-                    "the model computes, so it is not converted"
+                    f"the configuration of {path}: unknown setting {name} = {shortly(value)} in {part}; it may change "
+                    "what the model computes, so it is not converted"
                 )
 
 
@@ -130,7 +132,7 @@ def clip_config(
         image_size = image_size[0]
     if not isinstance(image_size, int) or image_size // sizes.patch_size != sizes.grid:
         raise ValueError(
-            f"{path}: image_size is {image_size!r} by its configuration, but its weights have {sizes.grid} x "
+            f"{path}: image_size is {shortly(image_size)} by its configuration, but its weights have {sizes.grid} x "
             f"{sizes.grid} patches of {sizes.patch_size} pixels. Give the configuration that belongs to it"
         )
     expected = [
@@ -146,8 +148,8 @@ def clip_config(
     for name, told, held in expected:
         if told is not None and told != held:
             raise ValueError(
-                f"{path}: {name} is {told!r} by its configuration, but {held} by its weights. Give the configuration "
-                "that belongs to it"
+                f"{path}: {name} is {shortly(told)} by its configuration, but {held} by its weights. Give the "
+                "configuration that belongs to it"
             )
     activation = "quick_gelu" if quick_gelu else "gelu"
     heads = text.get("heads", 8) if text else _heads(sizes.text, None, "text", path)  # 8: OpenCLIP's default
@@ -190,8 +192,8 @@ def _heads(
     width = 64 if head_width is None else head_width
     if not isinstance(width, int) or width < 1 or tower.width % width:
         raise ValueError(
-            f"{path}: a {side} tower {tower.width} wide has no attention heads that are {width!r} wide. Give the "
-            "configuration that belongs to it (vision_cfg head_width, text_cfg heads)"
+            f"{path}: a {side} tower {tower.width} wide has no attention heads that are {shortly(width)} wide. Give "
+            "the configuration that belongs to it (vision_cfg head_width, text_cfg heads)"
         )
     return tower.width // width
 
@@ -199,8 +201,8 @@ def _heads(
 def _tower(tower: Tower, heads: Any, side: str, path: Path) -> dict[str, int]:
     if not isinstance(heads, int) or heads < 1 or tower.width % heads:
         raise ValueError(
-            f"{path}: {heads!r} attention heads do not divide the {tower.width} numbers of its {side} tower; give the "
-            "configuration that belongs to it (text_cfg heads, vision_cfg head_width)"
+            f"{path}: {shortly(heads)} attention heads do not divide the {tower.width} numbers of its {side} tower; "
+            "give the configuration that belongs to it (text_cfg heads, vision_cfg head_width)"
         )
     return {
         "hidden_size": tower.width,
