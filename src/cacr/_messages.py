@@ -2,9 +2,23 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
 
 MOST = 60
-"""Names that a sentence lists."""
+"""Names that a sentence lists, and characters of a value that it shows."""
+_SHORT = Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = MOST
+
+
+def shortly(value: object) -> str:
+    """A value as a sentence shows it, short however long or deeply nested the value is.
+
+    Example:
+        >>> shortly([[[[[["deep"]]]]]])
+        '[[[[...]]]]'
+    """
+    return _SHORT.repr(value)
 
 
 def unknown(what: str, given: object, known: Iterable[str]) -> str:
@@ -15,7 +29,7 @@ def unknown(what: str, given: object, known: Iterable[str]) -> str:
         "unknown loss 'carc'. Did you mean 'cacr'? Known: cacr, none."
     """
     known = [str(name) for name in known]
-    close = get_close_matches(str(given), known, n=1)
+    close = get_close_matches(str(given), known, n=1) if isinstance(given, str) and len(given) <= MOST else []
     hint = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(known) if len(known) <= MOST else f"{', '.join(known[:MOST])}, … ({len(known)} in all)"
-    return f"unknown {what} {given!r}.{hint} Known: {listed}."
+    return f"unknown {what} {shortly(given)}.{hint} Known: {listed}."

@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
+
+TIMES = 4
+"""The tensors of a file may take so many times its bytes: the same one under two names is usual, a thousand is not."""
+CURE = "It may be cut off, or hold more than tensors, which is never unpickled here; download it again"
 
 
 def read_weights(path: Path) -> Any:
     """What a .safetensors or torch file holds.
 
     Raises:
-        ValueError: It is broken, or holds more than tensors and numbers.
+        ValueError: It is broken, holds more than tensors and numbers, or unpacks to much more than its size.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, "cpu", weights_only=True)
-    except (  # what torch raises on damaged files
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        AssertionError,
-    ) as error:
+        _refuse_packed(path)
+        loaded = torch.load(path, "cpu", weights_only=True)
+        _refuse_swollen(loaded, path)
+        return loaded
+    except Exception as error:  # what torch raises on damaged files is of many kinds
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, pickle.UnpicklingError):
             first = "no torch file of plain tensors"  # torch's own sentence advises to unpickle it
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({first}). It may be cut off, or hold more than tensors, which is "
-            "never unpickled here; download it again"
-        ) from error
+        raise ValueError(f"{path} cannot be read as a checkpoint ({first}). {CURE}") from error
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse what takes memory while it is read: members of a zip that are packed, and arrays of bytes.
+
+    torch packs nothing, and no checkpoint holds a ``bytearray``; its reader would make one of any length.
+    """
+    with path.open("rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            with zipfile.ZipFile(file) as archive:
+                if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                    raise ValueError("it is a packed zip, which torch does not write")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(b"bytearray") >= 0:
+                raise ValueError("it makes arrays of bytes")
+
+
+def _refuse_swollen(loaded: Any, path: Path) -> None:
+    """Refuse tensors that show few stored numbers many times: copied, they would fill the memory."""
+    left, seen, total = [loaded], set[int](), 0
+    while left:
+        value = left.pop()
+        if isinstance(value, torch.Tensor):
+            total += value.numel() * value.element_size()
+        elif isinstance(value, Mapping | list | tuple | set) and id(value) not in seen:
+            seen.add(id(value))
+            left += value.values() if isinstance(value, Mapping) else value
+    if total > TIMES * path.stat().st_size:
+        raise ValueError(f"its tensors would take {total} bytes")

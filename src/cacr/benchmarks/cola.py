@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.benchmarks.picture_tables import images_beside
 from cacr.benchmarks.shared_pictures import clusters_of_pictures
-from cacr.data.entries import read_json
 
 FILES = {"multi-object": "COLA_multiobjects_matching_benchmark.json"}
 FOLDERS = ("images", "vg_gqa_images", "VG_100K", "VG_100K_2")
@@ -56,7 +57,7 @@ def open_cola(options: Options) -> ExamplesWork:
 def _entry(one: Any, where: str) -> tuple[list[str], list[str]]:
     if not isinstance(one, list) or len(one) != 4:
         raise ValueError(
-            f"{where} is {one!r:.60}; expected [address, caption, address, caption]. Copy the file again"
+            f"{where} is {shortly(one)}; expected [address, caption, address, caption]. Copy the file again"
         )
     said = [sentence(part, f"{where}, part {number}") for number, part in enumerate(one, start=1)]
     return said[1::2], [address.rpartition("/")[2] for address in said[0::2]]

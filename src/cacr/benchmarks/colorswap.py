@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.benchmarks.picture_tables import PictureTable, images_beside, table_files
-from cacr.data.entries import read_json
 
 OBTAIN = (
     "Share your contact information at huggingface.co/datasets/stanfordnlp/colorswap and download it: `hf download "
@@ -69,7 +70,7 @@ def _open_list(file: Path, options: Options, notes: Iterable[str]) -> ExamplesWo
 
 def _example(row: Mapping[str, Any], names: list[str], where: str) -> Example:
     if not isinstance(row.get("id"), int):
-        raise ValueError(f"{where}: id is {row.get('id')!r}; expected a number. Copy the file again")
+        raise ValueError(f"{where}: id is {shortly(row.get('id'))}; expected a number. Copy the file again")
     return Example(
         str(row["id"]),
         [sentence(row.get(column), f"{where}: {column}") for column in CAPTIONS],

@@ -16,12 +16,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
-from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
+from cacr.benchmarks.examples import (
+    Example,
+    ExamplesWork,
+    data_folder,
+    examples_work,
+    find_files,
+    picture_name,
+    sentence,
+)
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
 from cacr.benchmarks.picture_tables import images_beside
 from cacr.data import Picture
-from cacr.data.entries import read_json
+from cacr.data.pictures import there
 from cacr.regions.picture_files import open_image
 
 FILES = {"test": "all_select.json"}
@@ -91,23 +101,17 @@ def open_eqben_mini(options: Options) -> ExamplesWork:
 def _example(one: Any, index: int, where: str) -> Example:
     if not isinstance(one, dict):
         raise ValueError(
-            f"{where} is {one!r:.60}; expected an object with image0, image1, caption0, caption1"
+            f"{where} is {shortly(one)}; expected an object with image0, image1, caption0, caption1"
         )
     captions = [sentence(one.get(f"caption{i}"), f"{where}: caption{i}") for i in (0, 1)]
-    pictures = [sentence(one.get(f"image{i}"), f"{where}: image{i}") for i in (0, 1)]
+    pictures = [picture_name(one.get(f"image{i}"), f"{where}: image{i}") for i in (0, 1)]
     subset = pictures[0].partition("/")[0]
     return Example(str(index), captions, pictures, tags=SUBSETS.get(subset, (subset,)))
 
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:
-    """A picture's file; links and names that lead out of the folder are refused."""
-    for folder in folders:
-        place = folder / name
-        if place.is_file():
-            if not place.resolve().is_relative_to(folder.resolve()):
-                raise ValueError(f"the picture {place} lies outside of {folder}; copy it into the folder")
-            return place
-    return None
+    """A picture's file, in the first folder that has it."""
+    return next((folder / name for folder in folders if there((folder / name).is_file)), None)
 
 
 def _read(place: Path) -> Image.Image:

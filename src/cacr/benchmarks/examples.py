@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
 from cacr.benchmarks.benchmark import Options, Record
 from cacr.benchmarks.records import check_record, strict_json
 from cacr.data import NamedPictures, Picture, Scorer
+from cacr.data.entries import inside
 
 PART = 64
 """Examples in a part: what a kill costs at most."""
@@ -156,9 +158,8 @@ def examples_work(
     chosen = list(examples)[: options.n]
     if not chosen:
         raise ValueError(f"no examples in {', '.join(map(str, files))}; expected some")
-    ids = [one.example for one in chosen]
-    if len(set(ids)) < len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
+    twice, count = Counter(one.example for one in chosen).most_common(1)[0]
+    if count > 1:
         raise ValueError(
             f"the example {twice} comes twice in {', '.join(map(str, files))}; copy the files again"
         )
@@ -273,8 +274,18 @@ def lost_parts(found: Mapping[str, Path], names: Mapping[str, str], split: str |
 def sentence(value: Any, where: str) -> str:
     """A caption as read from a file. Raises ValueError, naming the place, if it is no text."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where} is {value!r}; expected a sentence. Copy the file again")
+        raise ValueError(f"{where} is {shortly(value)}; expected a sentence. Copy the file again")
     return value
+
+
+def picture_name(value: Any, where: str) -> str:
+    """A picture's name as read from a file. Raises ValueError, naming the place, if it is none or leads elsewhere."""
+    name = sentence(value, where)
+    if not inside(name):
+        raise ValueError(
+            f"{where}: the picture {shortly(name)} lies outside of the folder; give a path inside it"
+        )
+    return name
 
 
 def as_array(records: Sequence[Record]) -> np.ndarray:

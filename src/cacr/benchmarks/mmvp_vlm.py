@@ -12,8 +12,10 @@ before each statement: both statements prefer their own picture.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
 from cacr.benchmarks.outcomes import two_by_two, two_by_two_chance
@@ -22,6 +24,7 @@ from cacr.benchmarks.picture_tables import images_beside
 FILES = {"test": "Questions.csv"}
 IMAGES = "MLLM_VLM Images"
 COLUMNS = ["Question ID", "Type", "Statement"]
+NUMBER = re.compile("0*[1-9][0-9]{0,8}", re.ASCII)
 PROMPT = "a photo of "
 OBTAIN = (
     "Download it from the hub: `hf download MMVP/MMVP_VLM --repo-type dataset --local-dir mmvp-vlm` "
@@ -77,12 +80,12 @@ def _lines(file: Path) -> list[tuple[str, int, str, str]]:
                 where = f"{file}, line {rows.line_num}"
                 if not row:
                     continue
-                if len(row) != len(COLUMNS) or not row[0].strip().isdecimal() or int(row[0]) < 1:
-                    raise ValueError(f"{where} is {row}; expected an id, a type and a statement")
+                if len(row) != len(COLUMNS) or not NUMBER.fullmatch(row[0].strip()):
+                    raise ValueError(f"{where} is {shortly(row)}; expected an id, a type and a statement")
                 kind = sentence(row[1], f"{where}: Type").strip()
                 if "/" in kind or "\\" in kind or kind.startswith("."):
                     raise ValueError(
-                        f"{where}: the type {kind!r} is no name of a folder; download the table again"
+                        f"{where}: the type {shortly(kind)} is no name of a folder; download the table again"
                     )
                 lines.append((where, int(row[0]), kind, sentence(row[2], f"{where}: Statement").strip()))
     except (csv.Error, UnicodeDecodeError) as error:

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from cacr._json import read_json
+from cacr._messages import shortly, unknown
 from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
-from cacr.benchmarks.examples import Example, ExamplesWork, as_array, data_folder, examples_work
+from cacr.benchmarks.examples import Example, ExamplesWork, as_array, data_folder, examples_work, picture_name
 from cacr.benchmarks.shared_pictures import clusters_of_pictures
 from cacr.data import Answered
-from cacr.data.entries import read_json
 
 FILES = ("naturalbench.json", "naturalbench_test_set.json")
 KINDS = {
@@ -54,8 +55,6 @@ def open_naturalbench(options: Options) -> ExamplesWork:
         )
     examples = read_groups(path)
     if options.split is not None:
-        from cacr._messages import unknown
-
         if options.split not in KINDS:
             raise ValueError(unknown("part of naturalbench", options.split, KINDS))
         examples = [one for one in examples if options.split in one.tags]
@@ -83,7 +82,9 @@ def read_groups(path: Path) -> list[Example]:
 def _group(entries: Sequence[Any], number: int, where: str) -> Example:
     for entry in entries:
         if not (isinstance(entry, list) and len(entry) == 4 and all(isinstance(x, str) and x for x in entry)):
-            raise ValueError(f"{where} has the entry {entry!r}; expected [question, picture, answer, kind]")
+            raise ValueError(
+                f"{where} has the entry {shortly(entry)}; expected [question, picture, answer, kind]"
+            )
     questions, pictures, given, kinds = zip(*entries, strict=True)
     kind = NAMES.get(kinds[0])
     if kind is None or len(set(kinds)) > 1:
@@ -99,6 +100,8 @@ def _group(entries: Sequence[Any], number: int, where: str) -> Example:
             f"{where} has the answers {', '.join(given)}; expected {answers[0]} and {answers[1]} once for each "
             "question and each picture"
         )
+    for name in pictures[:2]:
+        picture_name(name, where)
     captions = [_answered(q, instruction, a) for q in questions[::2] for a in answers]
     right_ones = [answers.index(answer) for answer in given]
     keeps = {"answers": [right_ones[:2], right_ones[2:]]}

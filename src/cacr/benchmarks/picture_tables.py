@@ -14,8 +14,7 @@ import re
 import warnings
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ from PIL import Image
 from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Options
 from cacr.data import Picture
+from cacr.data.parquet import batches, open_parquet
 
+DOWNLOAD = "download it again"
 KEPT = 2
 """Row groups that are kept in memory."""
 SHARD = re.compile(r"(.+?)-(\d{5})-of-(\d{5})(-[0-9a-f]+)?")
@@ -65,15 +66,16 @@ class PictureTable:
         self._kept: OrderedDict[int, Any] = OrderedDict()
         for file in self.files:
             self._first[file] = len(self.rows)
-            with _opened(file) as opened:
+            with open_parquet(file, DOWNLOAD) as opened:
                 wanted = [*text, *(name for name in optional if name in opened.schema_arrow.names)]
                 paths = _check_columns(file, opened.schema_arrow, text, pictures)
                 for group in range(opened.num_row_groups):
                     self._groups.append((len(self.rows), file, group))
-                    for row in opened.read_row_group(group, columns=[*wanted, *paths]).to_pylist():
-                        stored = {name: row.pop(name, None) or {} for name in pictures}
-                        self._stored.append({name: stored[name].get("path") for name in pictures})
-                        self.rows.append(dict.fromkeys(optional) | row)
+                    for batch in batches(opened, file, [*wanted, *paths], group):
+                        for row in batch.to_pylist():
+                            stored = {name: row.pop(name, None) or {} for name in pictures}
+                            self._stored.append({name: stored[name].get("path") for name in pictures})
+                            self.rows.append(dict.fromkeys(optional) | row)
 
     def where(self, row: int) -> str:
         """A row's file and number in it, from 1, for messages."""
@@ -89,8 +91,8 @@ class PictureTable:
         """A picture as stored. Raises ValueError, naming row and file, where there is none."""
         start, file, group = self._group_of(row)
         if start not in self._kept:
-            with _opened(file) as opened:
-                self._kept[start] = opened.read_row_group(group, columns=list(self._columns))
+            with open_parquet(file, DOWNLOAD) as opened:
+                self._kept[start] = _table(batches(opened, file, self._columns, group))
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(start)
@@ -203,18 +205,10 @@ def _part_of(file: Path) -> str:
     return file.parent.name if file.stem.isdecimal() else file.stem
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise ImportError(f'{file} needs pyarrow: pip install "cacr[data]"') from error
-    try:
-        with ParquetFile(file) as opened:
-            yield opened
-    except (ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not a readable Parquet file ({error}); download it again") from error
+def _table(found: Iterable[Any]) -> Any:
+    from pyarrow import Table
+
+    return Table.from_batches(list(found))
 
 
 def _check_columns(file: Path, schema: Any, text: Sequence[str], pictures: Sequence[str]) -> list[str]:

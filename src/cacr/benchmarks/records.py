@@ -16,10 +16,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from reprlib import repr as shortly
 from typing import Any
 
 from cacr._files import write_text_whole
+from cacr._json import parse_json, read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, table
 from cacr.data import Scorer
 from cacr.data.fingerprint import describe
@@ -116,10 +117,7 @@ def read_about(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.json"
     if not path.is_file():
         return {}
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); measure again") from error
+    about = read_json(path, "measure again")
     if not isinstance(about, dict):
         raise ValueError(f"{path} is no JSON object; measure again")
     for key, (fits, expected) in ABOUT.items():
@@ -168,10 +166,7 @@ def _read(path: Path) -> list[Record]:
     line_of: dict[Any, int] = {}
     shape = None
     for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number} is no record ({error}); measure again") from error
+        record = parse_json(line, f"{path}, line {number}", "measure again", "no record")
         try:
             check_record(record, benchmark)
             key = (record.get("direction"), record["example"])
@@ -247,7 +242,7 @@ def _are_strings(value: Any) -> bool:
 
 
 def _is_id(value: Any) -> bool:
-    return type(value) in (str, int)
+    return type(value) is str or (type(value) is int and abs(value) < 2**53)
 
 
 def _are_answers(value: Any) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
 from cacr.statistics import Estimate, wilson
 
 KEYS = ("benchmark", "group", "model", "source", "note", "n", "scores")
@@ -100,7 +101,7 @@ def read_references(text: str) -> tuple[Reference, ...]:
     _check_keys(sizes, sorted(NAMES), "benchmark")
     for name, groups in sizes.items():
         if not isinstance(groups, Mapping):
-            raise ValueError(f"the sizes of {name} are {groups!r}; expected {{ group = examples }}")
+            raise ValueError(f"the sizes of {name} are {shortly(groups)}; expected {{ group = examples }}")
     references: list[Reference] = []
     for number, entry in enumerate(found.get("published", ()), start=1):
         _check_keys(entry, KEYS, f"key of reference {number}")
@@ -112,7 +113,7 @@ def read_references(text: str) -> tuple[Reference, ...]:
         scores = entry["scores"]
         if not isinstance(scores, Mapping):
             raise ValueError(
-                f"the scores of reference {number} are {scores!r}; expected {{ metric = fraction }}"
+                f"the scores of reference {number} are {shortly(scores)}; expected {{ metric = fraction }}"
             )
         by_group = (
             scores
@@ -122,8 +123,8 @@ def read_references(text: str) -> tuple[Reference, ...]:
         for group, metrics in by_group.items():
             known = sizes.get(entry["benchmark"], {}).get(group, 0)
             references += [_reference(entry, group, m, v, entry.get("n", known)) for m, v in metrics.items()]
-    keys = [(one.benchmark, one.group, one.metric, one.model, one.source) for one in references]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    keys = Counter((one.benchmark, one.group, one.metric, one.model, one.source) for one in references)
+    twice = next((key for key, count in keys.items() if count > 1), None)
     if twice:
         raise ValueError(f"the reference {' / '.join(twice)} comes twice; remove one, or name its source")
     return tuple(references)
@@ -134,9 +135,11 @@ def _reference(entry: Mapping[str, Any], group: str, metric: str, value: Any, n:
     if metric not in METRICS:
         raise ValueError(f"{which}: {unknown('metric', metric, sorted(METRICS))}")
     if not isinstance(value, float) or not 0 <= value <= 1:
-        raise ValueError(f"{which}: {metric} is {value!r}; expected a fraction of 0-1, such as 0.1425")
+        raise ValueError(f"{which}: {metric} is {shortly(value)}; expected a fraction of 0-1, such as 0.1425")
     if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-        raise ValueError(f"{which}: n is {n!r}; expected a number of examples, or 0 where it is not stated")
+        raise ValueError(
+            f"{which}: n is {shortly(n)}; expected a number of examples, or 0 where it is not stated"
+        )
     return Reference(
         entry["benchmark"],
         group,

@@ -14,14 +14,13 @@ that has no such method, all that is not empty is.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cacr._files import write_bytes_whole, write_text_whole
+from cacr._files import remove_whole, write_bytes_whole, write_text_whole
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, Work
 from cacr.benchmarks.examples import hash_of_text
 from cacr.benchmarks.records import read_about, stores_of, strict_json, write_records
@@ -112,7 +111,7 @@ def finish(
             )
     records = work.records(answers)
     write_records(out, benchmark, records, scorer, environment, options, work.version, work.notes)
-    shutil.rmtree(folder)
+    remove_whole(folder)
     return records
 
 
@@ -123,7 +122,8 @@ def check_finished(benchmark: Benchmark, work: Work, scorer: Scorer, out: Path, 
         ValueError: They are of another model, data, features or options.
     """
     _refuse_other_records(out, benchmark, _settings(benchmark, work, describe(scorer), options))
-    shutil.rmtree(parts_folder(out, benchmark), ignore_errors=True)
+    if parts_folder(out, benchmark).is_dir():
+        remove_whole(parts_folder(out, benchmark))
 
 
 def _refuse_other_records(out: Path, benchmark: Benchmark, settings: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import (
     Example,
@@ -22,10 +24,10 @@ from cacr.benchmarks.examples import (
     examples_work,
     find_files,
     lost_parts,
+    picture_name,
     sentence,
 )
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
-from cacr.data.entries import read_json
 
 PARTS = ("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "swap_att", "swap_obj")
 FILES = {part: f"{part}.json" for part in PARTS}
@@ -65,9 +67,10 @@ def read_part(path: Path, part: str) -> list[Example]:
 
 def _example(item: Any, part: str, key: str, where: str) -> Example:
     if not isinstance(item, Mapping):
-        raise ValueError(f"{where} is {item!r}; expected filename, caption and negative_caption")
-    names = ("filename", "caption", "negative_caption")
-    picture, true, false = (sentence(item.get(name), f"{where}: {name}") for name in names)
+        raise ValueError(f"{where} is {shortly(item)}; expected filename, caption and negative_caption")
+    names = ("caption", "negative_caption")
+    picture = picture_name(item.get("filename"), f"{where}: filename")
+    true, false = (sentence(item.get(name), f"{where}: {name}") for name in names)
     tags = [part, part.partition("_")[0]]
     if words(true) == words(false):
         tags.append(ORDER_ONLY)

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import OF_FILES, Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import (
     Example,
@@ -25,9 +27,9 @@ from cacr.benchmarks.examples import (
     examples_work,
     find_files,
     lost_parts,
+    picture_name,
     sentence,
 )
-from cacr.data.entries import read_json
 
 PARTS = ("replace_att", "replace_obj", "replace_rel", "swap_att", "swap_obj")
 FILES = {part: f"{part}.json" for part in PARTS}
@@ -50,7 +52,7 @@ def open_sugarcrepe_pp(options: Options) -> ExamplesWork:
     examples = [one for part, path in found.items() for one in read_part(path, part)]
     notes = lost_parts(found, FILES, options.split)
     if options.errata:
-        broken = [one.example for one in examples if one.captions[2] in one.captions[:2]]
+        broken = dict.fromkeys(one.example for one in examples if one.captions[2] in one.captions[:2])
         examples = [one for one in examples if one.example not in broken]
         if broken:
             notes.append(f"without {', '.join(broken)}: their false caption is word for word a true one")
@@ -78,10 +80,11 @@ def read_part(path: Path, part: str) -> list[Example]:
 def _example(item: Any, part: str, where: str) -> Example:
     if not isinstance(item, Mapping) or not isinstance(item.get("id"), int):
         raise ValueError(
-            f"{where} is {item!r}; expected id (a number), filename, caption, caption2, negative_caption"
+            f"{where} is {shortly(item)}; expected id (a number), filename, caption, caption2, negative_caption"
         )
-    names = ("filename", "caption", "caption2", "negative_caption")
-    picture, *captions = (sentence(item.get(name), f"{where}: {name}") for name in names)
+    names = ("caption", "caption2", "negative_caption")
+    picture = picture_name(item.get("filename"), f"{where}: filename")
+    captions = [sentence(item.get(name), f"{where}: {name}") for name in names]
     return Example(f"{part}/{item['id']}", captions, (picture,), (part, part.partition("_")[0]))
 
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import (
     Example,
@@ -23,10 +25,10 @@ from cacr.benchmarks.examples import (
     examples_work,
     find_files,
     lost_parts,
+    picture_name,
     sentence,
 )
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
-from cacr.data.entries import read_json
 
 FILES = {
     "existence": "existence.json",
@@ -73,7 +75,7 @@ def read_piece(path: Path, piece: str) -> list[Example]:
     for key, item in content.items():
         where = f"{path}, item {key}"
         if not isinstance(item, Mapping):
-            raise ValueError(f"{where} is {item!r}; expected image_file, caption, foil and mturk")
+            raise ValueError(f"{where} is {shortly(item)}; expected image_file, caption, foil and mturk")
         if _votes(item, where) >= VALID:
             examples.append(_example(item, piece, key, where))
     return examples
@@ -91,7 +93,7 @@ def _votes(item: Mapping[str, Any], where: str) -> int:
 
 def _example(item: Mapping[str, Any], piece: str, key: str, where: str) -> Example:
     captions = tuple(_only(item.get(name), f"{where}: {name}").strip() for name in ("caption", "foil"))
-    picture = sentence(item.get("image_file"), f"{where}: image_file")
+    picture = picture_name(item.get("image_file"), f"{where}: image_file")
     phenomenon = sentence(item.get("linguistic_phenomena"), f"{where}: linguistic_phenomena")
     return Example(f"{piece}/{key}", captions, (picture,), list(dict.fromkeys((piece, phenomenon))))
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import ExamplesWork
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
@@ -38,7 +39,7 @@ def open_vg_attribution(options: Options) -> ExamplesWork:
 def _pair(item: Mapping[str, Any], where: str) -> str:
     pair = item.get("attributes")
     if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)):
-        raise ValueError(f"{where} has the attributes {pair!r}; expected two words")
+        raise ValueError(f"{where} has the attributes {shortly(pair)}; expected two words")
     return ", ".join(pair)
 
 

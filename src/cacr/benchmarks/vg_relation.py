@@ -22,6 +22,8 @@ from typing import Any
 
 from PIL import Image
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options
 from cacr.benchmarks.examples import (
     Example,
@@ -29,11 +31,11 @@ from cacr.benchmarks.examples import (
     data_folder,
     examples_work,
     find_files,
+    picture_name,
     sentence,
 )
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
 from cacr.data import NamedPictures, Picture
-from cacr.data.entries import read_json
 from cacr.regions import Regions
 
 FILE = "visual_genome_relation.json"
@@ -99,7 +101,7 @@ def read_items(path: Path) -> list[tuple[Mapping[str, Any], str]]:
     for place, item in enumerate(content):
         if not isinstance(item, Mapping):
             raise ValueError(
-                f"{path}, item {place} is {item!r}; expected an object with the published fields"
+                f"{path}, item {place} is {shortly(item)}; expected an object with the published fields"
             )
     return [(item, f"{path}, item {place}") for place, item in enumerate(content)]
 
@@ -121,7 +123,7 @@ def pairs_work(
         captions = [
             sentence(item.get(field), f"{where}: {field}") for field in ("true_caption", "false_caption")
         ]
-        crop = Crop(sentence(item.get("image_path"), f"{where}: image_path"), _box(item, where))
+        crop = Crop(picture_name(item.get("image_path"), f"{where}: image_path"), _box(item, where))
         crops[crop.name] = crop
         examples.append(Example(str(place), captions, (crop.name,), own, cluster=crop.whole))
     asked, notes = examples[: options.n], []
@@ -168,7 +170,7 @@ def _side(value: Any, name: str, where: str) -> float:
     # Compared, which holds for whole numbers of any length (math.isfinite overflows) and is false for nan.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
         raise ValueError(
-            f"{where}: {name} is {value!r:.40}; expected a number of pixels, {LARGEST} at most. Copy the file again"
+            f"{where}: {name} is {shortly(value)}; expected a number of pixels, {LARGEST} at most. Copy the file again"
         )
     return value
 

@@ -18,14 +18,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cacr._messages import unknown
+from cacr._json import json_lines
+from cacr._messages import shortly, unknown
 from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record, clusters_of
-from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
-from cacr.data.entries import parse_json
+from cacr.benchmarks.examples import (
+    Example,
+    ExamplesWork,
+    data_folder,
+    examples_work,
+    find_files,
+    picture_name,
+    sentence,
+)
 
 SPLITS = ("zeroshot/test", "zeroshot/dev", "random/test", "random/dev")
 FOLDERS = ("zeroshot", "random")
@@ -105,26 +114,19 @@ def read_split(path: Path, split: str) -> list[Example]:
     Raises:
         ValueError: The file is not in this layout; the line is named by its number, from 1.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text ({error}); copy the file again") from error
     return [
-        _example(line, f"{split}/{number}", f"{path}, line {number + 1}")
-        for number, line in enumerate(lines)
-        if line.strip()
+        _example(item, f"{split}/{number - 1}", f"{path}, line {number}")
+        for number, item in json_lines(path, "copy the file again")
     ]
 
 
-def _example(line: str, name: str, where: str) -> Example:
-    item = parse_json(line, where)
+def _example(item: Any, name: str, where: str) -> Example:
     if not isinstance(item, Mapping):
-        raise ValueError(f"{where} is {item!r}; expected image, caption, label and relation")
-    picture, caption, relation = (
-        sentence(item.get(field), f"{where}: {field}") for field in ("image", "caption", "relation")
-    )
+        raise ValueError(f"{where} is {shortly(item)}; expected image, caption, label and relation")
+    picture = picture_name(item.get("image"), f"{where}: image")
+    caption, relation = (sentence(item.get(field), f"{where}: {field}") for field in ("caption", "relation"))
     if item.get("label") not in (0, 1):
-        raise ValueError(f"{where}: label is {item.get('label')!r}; expected 0 (false) or 1 (true)")
+        raise ValueError(f"{where}: label is {shortly(item.get('label'))}; expected 0 (false) or 1 (true)")
     label = int(item["label"])
     category = [CATEGORY_OF[relation]] if relation in CATEGORY_OF else []
     # No tag for the label: the threshold trades true against false, and an interval of one of them knows nothing of it.

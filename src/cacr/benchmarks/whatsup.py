@@ -13,6 +13,7 @@ dataset_zoo/aro_datasets.py (the sets are derived from the names of pictures as 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from cacr._json import read_json
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import (
     Example,
@@ -29,10 +32,10 @@ from cacr.benchmarks.examples import (
     examples_work,
     find_files,
     lost_parts,
+    picture_name,
     sentence,
 )
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
-from cacr.data.entries import read_json
 
 FILES = {"A": "controlled_images_dataset.json", "B": "controlled_clevr_dataset.json"}
 QA_FILES = {
@@ -47,6 +50,7 @@ PAIRS = {
 """Preposition, as the pictures' names have it -> the pair that it makes with its opposite."""
 SET = 4
 """Photographs of a set."""
+NUMBER = re.compile("[0-9]{1,12}", re.ASCII)
 CHANCE = {"accuracy": 1 / 4, "pair": 1 / 16, "set": 1 / 256}
 SOURCE = "dataset_zoo/aro_datasets.py of github.com/amitakamath/whatsup_vlms fetches"
 OBTAIN = (
@@ -117,15 +121,17 @@ def read_photographs(path: Path, part: str) -> list[Example]:
 
 def _photograph(item: Any, part: str, where: str) -> Example:
     if not isinstance(item, Mapping):
-        raise ValueError(f"{where} is {item!r}; expected image_path and caption_options")
-    path = PurePosixPath(sentence(item.get("image_path"), f"{where}: image_path"))
+        raise ValueError(f"{where} is {shortly(item)}; expected image_path and caption_options")
+    path = PurePosixPath(picture_name(item.get("image_path"), f"{where}: image_path"))
     captions = item.get("caption_options")
     if not isinstance(captions, list) or len(captions) != 4:
-        raise ValueError(f"{where}: caption_options is {captions!r}; expected 4 captions, the true one first")
+        raise ValueError(
+            f"{where}: caption_options is {shortly(captions)}; expected 4 captions, the true one first"
+        )
     things = path.stem.split("_")
     if len(things) < 3 or things[1] not in PAIRS:
         raise ValueError(
-            f"{where}: image_path is {str(path)!r}; expected a name such as mug_left_of_table.jpeg, with one of "
+            f"{where}: image_path is {shortly(str(path))}; expected a name such as mug_left_of_table.jpeg, with one of "
             f"{', '.join(PAIRS)}"
         )
     return Example(
@@ -186,9 +192,9 @@ def open_whatsup_qa(options: Options) -> ExamplesWork:
 
 def _question(item: Any, part: str, name: str, where: str) -> Example:
     number = item[0] if isinstance(item, list) and len(item) == 3 else None
-    if not isinstance(number, int | str) or isinstance(number, bool) or not str(number).isdecimal():
+    if not isinstance(number, int | str) or isinstance(number, bool) or not NUMBER.fullmatch(str(number)):
         raise ValueError(
-            f"{where} is {item!r}; expected [number of the picture, true caption, false caption]"
+            f"{where} is {shortly(item)}; expected [number of the picture, true caption, false caption]"
         )
     source = part.partition("-")[0]
     picture = f"val2017/{int(number):012d}.jpg" if source == "coco" else f"vg_images/{number}.jpg"

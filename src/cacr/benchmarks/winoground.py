@@ -16,12 +16,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cacr._messages import unknown
+from cacr._json import json_lines
+from cacr._messages import shortly, unknown
 from cacr.benchmarks.benchmark import Benchmark, Options
-from cacr.benchmarks.examples import Example, ExamplesWork, data_folder, examples_work, find_files, sentence
+from cacr.benchmarks.examples import (
+    Example,
+    ExamplesWork,
+    data_folder,
+    examples_work,
+    find_files,
+    picture_name,
+    sentence,
+)
 from cacr.benchmarks.outcomes import CHANCE, group_match, score, two_by_two, two_by_two_chance
 from cacr.benchmarks.picture_tables import PictureTable, images_beside, table_files
-from cacr.data.entries import parse_json
 from cacr.regions.picture_files import ENDINGS
 
 OBTAIN = (
@@ -57,16 +65,14 @@ def open_winoground(options: Options) -> ExamplesWork:
 
 def _open_lines(file: Path, options: Options) -> ExamplesWork:
     examples = []
-    for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
-        if line.strip():
-            where = f"{file}, line {number}"
-            row = parse_json(line, where)
-            if not isinstance(row, dict):
-                raise ValueError(
-                    f"{where} is no example but {row!r:.40}; expected an object. Copy the file again"
-                )
-            names = [_file_name(row.get(column), f"{where}: {column}") for column in PICTURES]
-            examples.append(_example(row, names, where))
+    for number, row in json_lines(file):
+        where = f"{file}, line {number}"
+        if not isinstance(row, dict):
+            raise ValueError(
+                f"{where} is no example but {shortly(row)}; expected an object. Copy the file again"
+            )
+        names = [_file_name(row.get(column), f"{where}: {column}") for column in PICTURES]
+        examples.append(_example(row, names, where))
     return examples_work(examples, options, [file], images_beside(file, ["images"], options))
 
 
@@ -82,14 +88,14 @@ def _open_table(files: list[Path], options: Options) -> ExamplesWork:
 
 def _file_name(name: Any, where: str) -> str:
     """A picture's file; the first release leaves its ending out."""
-    name = sentence(name, where).replace("\\", "/").rpartition("/")[2]
+    name = picture_name(name, where).replace("\\", "/").rpartition("/")[2]
     return name if Path(name).suffix.lower() in ENDINGS else f"{name}.png"
 
 
 def _example(row: Mapping[str, Any], names: list[str], where: str) -> Example:
     number = row.get("id")
     if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"{where}: id is {number!r}; expected a number. Copy the file again")
+        raise ValueError(f"{where}: id is {shortly(number)}; expected a number. Copy the file again")
     return Example(
         str(number),
         [sentence(row.get(f"caption_{i}"), f"{where}: caption_{i}") for i in (0, 1)],
@@ -105,7 +111,9 @@ def _tags(row: Mapping[str, Any], number: int, where: str) -> list[str]:
         kind, expected = (int, "a number") if column == "num_main_preds" else (str, "a text")
         told = row.get(column)
         if told is not None and (isinstance(told, bool) or not isinstance(told, kind)):
-            raise ValueError(f"{where}: {column} is {told!r:.60}; expected {expected}. Copy the file again")
+            raise ValueError(
+                f"{where}: {column} is {shortly(told)}; expected {expected}. Copy the file again"
+            )
     tags = [row["collapsed_tag"].lower()] if row.get("collapsed_tag") else []
     tags += [PREDICATES[row["num_main_preds"]]] if row.get("num_main_preds") in PREDICATES else []
     for column, before in (("tag", "swap"), ("secondary_tag", "also")):

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cacr._messages import shortly
 from cacr.benchmarks.benchmark import OF_FILES, Benchmark, Options
-from cacr.benchmarks.examples import Example, ExamplesWork, examples_work, sentence
+from cacr.benchmarks.examples import Example, ExamplesWork, examples_work, picture_name, sentence
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
 from cacr.benchmarks.vg_relation import find_file, read_items
 
@@ -55,11 +56,11 @@ def opening(name: str, file: str, obtain: str) -> Callable[[Options], ExamplesWo
 
 
 def _example(item: Mapping[str, Any], name: str, where: str) -> Example:
-    picture = sentence(item.get("image", item.get("image_path")), f"{where}: image")
+    picture = picture_name(item.get("image", item.get("image_path")), f"{where}: image")
     captions = item.get("caption_options")
     if not isinstance(captions, list) or len(captions) != OPTIONS:
         raise ValueError(
-            f"{where}: caption_options is {captions!r}; expected {OPTIONS} captions, the true one first"
+            f"{where}: caption_options is {shortly(captions)}; expected {OPTIONS} captions, the true one first"
         )
     return Example(name, [sentence(one, f"{where}: caption_options") for one in captions], (picture,))
 

@@ -17,9 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr.data.entries import Entry, each_once, entry, read_json, sentence
+from cacr._json import read_json
+from cacr.data.entries import Entry, each_once, entry, sentence
 
 logger = logging.getLogger(__name__)
+LARGEST = 2**53
+"""Of a picture's number: longer ones could be chosen so that a table of them takes forever."""
 
 
 def is_coco(content: Any) -> bool:
@@ -73,6 +76,11 @@ def read_coco(path: Path, content: Any = None) -> Sequence[Entry]:
 
 def _fields(value: Any, keys: tuple[str, str], where: str) -> tuple[int, Any]:
     number = value.get(keys[0]) if isinstance(value, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool) or keys[1] not in value:
+    if (
+        not isinstance(number, int)
+        or isinstance(number, bool)
+        or abs(number) > LARGEST
+        or keys[1] not in value
+    ):
         raise ValueError(f'{where} has no "{keys[0]}" (a whole number) with "{keys[1]}"; copy the file again')
     return number, value[keys[1]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
+from cacr._json import read_json as read_json
+from cacr._messages import shortly
 from cacr.data.matching import NameIndex
 
 
@@ -35,8 +36,10 @@ def entry(image: Any, captions: Any, where: str, splits: tuple[str, ...] = ()) -
     """
     if not isinstance(image, str) or not image.strip():
         raise ValueError(f'{where} names no picture; expected {{"image": "a.jpg", "captions": ["…"]}}')
-    if not _inside(image):
-        raise ValueError(f"{where}: the picture {image!r} lies outside of the folder; give a path inside it")
+    if not inside(image):
+        raise ValueError(
+            f"{where}: the picture {shortly(image)} lies outside of the folder; give a path inside it"
+        )
     captions = [captions] if isinstance(captions, str) else captions
     if not isinstance(captions, list) or not captions:
         raise ValueError(f'{where} has no captions for {image}; expected "captions": a list of sentences')
@@ -47,7 +50,7 @@ def sentence(caption: Any, image: str, where: str) -> str:
     """A caption without blanks around it. Raises ValueError where it is no text or empty."""
     if not isinstance(caption, str):
         raise ValueError(
-            f"{where} has no captions for {image} but {_short(caption)}; expected sentences: correct it or "
+            f"{where} has no captions for {image} but {shortly(caption)}; expected sentences: correct it or "
             "take it out"
         )
     caption = caption.strip()
@@ -63,7 +66,7 @@ def split_names(split: Any, where: str) -> tuple[str, ...]:
     if split is None or split == "":
         return ()
     if not isinstance(split, str):
-        raise ValueError(f'{where}: split is {_short(split)}; expected a name, e.g. "train"')
+        raise ValueError(f'{where}: split is {shortly(split)}; expected a name, e.g. "train"')
     return (split.strip(),)
 
 
@@ -90,7 +93,7 @@ def of_split(entries: Sequence[Entry], split: str | None, source: Path) -> Seque
         f"{name} ({number} picture{'s' * (number > 1)})" for name, number in sorted(counts.items())
     )
     raise ValueError(
-        f"{source} has no split {split!r}; "
+        f"{source} has no split {shortly(split)}; "
         + (f"its splits are: {known}" if known else "it has no splits")
         + ". A text file with a picture's name a line may be given instead"
     )
@@ -116,19 +119,6 @@ def _listed(entries: Sequence[Entry], file: Path, source: Path) -> Sequence[Entr
     return [one for one in entries if found[one.image] is not None]
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises ValueError, naming the file, where it is none."""
-    return parse_json(path.read_bytes(), str(path))
-
-
-def parse_json(text: str | bytes, where: str) -> Any:
-    """A JSON value. Raises ValueError, naming the place, where it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where} is not JSON ({error}); copy it again, or correct it there") from error
-
-
 def each_once(names: Iterable[str], what: str, path: Path) -> None:
     """Raises ValueError where one of the names comes twice."""
     seen: set[str] = set()
@@ -138,12 +128,14 @@ def each_once(names: Iterable[str], what: str, path: Path) -> None:
         seen.add(name)
 
 
-def _inside(name: str) -> bool:
+def inside(name: str) -> bool:
+    r"""Whether a picture's name is a path inside of whatever folder it is looked for in, on every system.
+
+    Example:
+        >>> [inside(name) for name in ("val2014/a.jpg", "../a.jpg", "/a.jpg", "a\\..\\..\\b.jpg", "C:a.jpg")]
+        [True, False, False, False, False]
+    """
     parts = name.replace("\\", "/").split("/")
     drive = ":" in name and PureWindowsPath(name).drive
-    return bool(parts[0]) and ".." not in parts and not drive and "\0" not in name
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    named = parts[0] and parts[-1] not in ("", ".")
+    return bool(named) and ".." not in parts and not drive and "\0" not in name

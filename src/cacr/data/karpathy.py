@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr.data.entries import Entry, each_once, entry, read_json, split_names
+from cacr._json import read_json
+from cacr._messages import shortly
+from cacr.data.entries import Entry, each_once, entry, split_names
 
 
 def is_karpathy(content: Any) -> bool:
@@ -49,7 +51,7 @@ def _entry(image: Any, where: str) -> Entry:
         raise ValueError(f'{where} has no list of "sentences"; copy the file again')
     name, folder = image.get("filename"), image.get("filepath")
     if folder is not None and not isinstance(folder, str):
-        raise ValueError(f'{where}: "filepath" is {folder!r}; expected a folder\'s name')
+        raise ValueError(f'{where}: "filepath" is {shortly(folder)}; expected a folder\'s name')
     if folder and isinstance(name, str):
         name = f"{folder.rstrip('/')}/{name}"
     splits = split_names(image.get("split"), where)

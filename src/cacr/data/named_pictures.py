@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
+from cacr.data.entries import inside
 from cacr.data.matching import NameIndex, same_photograph
 from cacr.data.pairs import Picture
 from cacr.data.pictures import PictureFolder
@@ -53,6 +54,12 @@ class NamedPictures:
             raise ValueError(unknown("choice for missing pictures", missing, ["refuse", "skip"]))
         self.source, self.detect, self._missing = Path(source), detect, missing
         self.names = list(dict.fromkeys(names))
+        out = next((name for name in self.names if not inside(name)), None)
+        if out is not None:
+            raise ValueError(
+                f"{self.source} names the picture {shortly(out)}, which lies outside of every folder; give a path "
+                "inside the folder of pictures"
+            )
         self.store: Any = features
         if features is not None and not isinstance(features, Mapping):
             self.store = open_features(features)

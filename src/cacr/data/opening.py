@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cacr._json import read_json
 from cacr.data.captioned import CaptionedPictures
 from cacr.data.coco import is_coco, read_coco
-from cacr.data.entries import Entry, of_split, read_json
+from cacr.data.entries import Entry, of_split
 from cacr.data.flickr30k import is_flickr30k, read_flickr30k
 from cacr.data.karpathy import is_karpathy, read_karpathy
 from cacr.data.named_pictures import Folders, Missing

@@ -16,19 +16,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr.data.entries import Entry, entry, parse_json, read_json, split_names
+from cacr._json import json_lines, parse_json, read_json
+from cacr.data.entries import Entry, entry, split_names
+from cacr.data.parquet import batches, open_parquet
 
 IMAGE, CAPTIONS = ("image", "file_name"), ("captions", "caption")
 
 
 def read_lines(path: Path) -> Sequence[Entry]:
     """The entries of a file of JSON lines; a broken line is named by its number."""
-    entries = []
-    for number, text in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if text.strip():
-            where = f"{path}, line {number}"
-            entries.append(_row(parse_json(text, where), where))
-    return _some(entries, path)
+    return _some([_row(row, f"{path}, line {number}") for number, row in json_lines(path)], path)
 
 
 def read_list(path: Path, content: Any = None) -> Sequence[Entry]:
@@ -61,21 +58,12 @@ def read_separated(path: Path) -> Sequence[Entry]:
 
 def read_parquet(path: Path) -> Sequence[Entry]:
     """The entries of a Parquet file, or of a folder of them; there ``train-00000-of-00002`` names the split."""
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise ImportError(f'{path} needs pyarrow: pip install "cacr[data]"') from error
     entries: list[Entry] = []
     for file in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
         part = file.stem.partition("-0")[0] if path.is_dir() else None
-        try:
-            with ParquetFile(file) as opened:
-                wanted = _columns(opened.schema_arrow.names, file)
-                batches = (batch.to_pylist() for batch in opened.iter_batches(1024, columns=wanted))
-                entries += _batches(batches, file, part)
-        except (ArrowException, OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is not a readable Parquet file ({error}); copy it again") from error
+        with open_parquet(file) as opened:
+            wanted = _columns(opened.schema_arrow.names, file)
+            entries += _batches((batch.to_pylist() for batch in batches(opened, file, wanted)), file, part)
     return _some(entries, path)
 
 
@@ -93,17 +81,16 @@ def read_datasets(path: Path) -> Sequence[Entry]:
     entries: list[Entry] = []
     for part, rows in parts.items():
         arrow = rows.select_columns(_columns(rows.column_names, path)).with_format("arrow")
-        batches = (batch.to_pylist() for batch in arrow.iter(1024))
-        entries += _batches(batches, path, part)
+        entries += _batches((batch.to_pylist() for batch in arrow.iter(1024)), path, part)
     return _some(entries, path)
 
 
-def _batches(batches: Iterable[list[dict[str, Any]]], path: Path, part: str | None) -> Iterator[Entry]:
+def _batches(rows: Iterable[list[dict[str, Any]]], path: Path, part: str | None) -> Iterator[Entry]:
     from pyarrow import ArrowException
 
     number = 0
     try:
-        for batch in batches:
+        for batch in rows:
             for row in batch:
                 number += 1
                 where = f"{path}{f' ({part})' if part else ''}, row {number}"

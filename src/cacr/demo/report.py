@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import write_text_whole
+from cacr._json import json_lines
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.run import ARMS, START, DemoConfig
 from cacr.demo.start import open_scorer
@@ -127,7 +128,7 @@ def _curves(jobs: Sequence[Job]) -> dict[str, dict[str, tuple[list[float], list[
         path = job.folder / "run" / "metrics.jsonl"
         if job.arm == START or job.seed != 0 or not path.is_file():
             continue
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [line for _, line in json_lines(path)]
         for line in lines:
             line["rank"] = (line["rank_image"] + line["rank_text"]) / 2
         for name, title in titles.items():

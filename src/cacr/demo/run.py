@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cacr._files import working_in, write_text_whole
+from cacr._files import may_begin, working_in, write_text_whole
+from cacr._json import read_json
 from cacr.recipes import recipe_path
 from cacr.study.workers import Job, Report, run_jobs
 from cacr.training.config import TrainConfig
@@ -115,29 +116,28 @@ def run_demo(
         raise FileNotFoundError(
             f"no demo to resume in {out}: it has no settings.json. Name its folder with --out"
         )
-    if out.exists() and not resume:
+    if not resume and not may_begin(out):
         raise FileExistsError(
             f"{out} exists and is not overwritten. Go on with it by --resume, or name another --out"
         )
-    jobs = jobs_of(config)
     settings = {
         "steps": _steps(config),
         "examples": config.examples,
         "gallery": config.gallery,
         "album": config.album,
     }
-    _same_settings(out, settings, resume)
-    with working_in(out):
-        return run_jobs(jobs, config.workers, report)
-
-
-def _same_settings(out: Path, settings: dict[str, Any], resume: bool) -> None:
-    path = out / "settings.json"
-    if resume and path.is_file():
-        then = json.loads(path.read_text())
-        if then != settings:
-            raise ValueError(
-                f"{out} holds a demo with {then}, not {settings}; give the same options to resume it"
-            )
     out.mkdir(parents=True, exist_ok=True)
-    write_text_whole(path, json.dumps(settings) + "\n")
+    with working_in(out):
+        _same_settings(out / "settings.json", settings)
+        return run_jobs(jobs_of(config), config.workers, report)
+
+
+def _same_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Written once; those that are there must be these, for another process may have begun meanwhile."""
+    if not path.is_file():
+        write_text_whole(path, json.dumps(settings) + "\n")
+    then = read_json(path)
+    if then != settings:
+        raise ValueError(
+            f"{path.parent} holds a demo with {then}, not {settings}; give the same options to resume it"
+        )

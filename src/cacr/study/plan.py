@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import read_toml
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
 from cacr.recipes import recipe_path
 from cacr.study.measures import MEASURES, Measure
 from cacr.training.config import TrainConfig, converted
@@ -121,10 +121,12 @@ class StudyPlan:
         for arm in self.arms:
             if arm.name in (*self.starts, SHIPPED):
                 raise ValueError(
-                    f"an arm and a start are both named {arm.name!r}; name one of them otherwise"
+                    f"an arm and a start are both named {shortly(arm.name)}; name one of them otherwise"
                 )
             if arm.start not in (*self.starts, SHIPPED):
-                raise ValueError(f"arm {arm.name!r}: {unknown('start', arm.start, (*self.starts, SHIPPED))}")
+                raise ValueError(
+                    f"arm {shortly(arm.name)}: {unknown('start', arm.start, (*self.starts, SHIPPED))}"
+                )
             self.recipe_of(arm, self.seeds[0])
         names = [arm.name for arm in self.arms]
         for contrast in self.contrasts:
@@ -132,7 +134,7 @@ class StudyPlan:
                 if name not in names:
                     raise ValueError(f"a contrast: {unknown('arm', name, names)}")
             if contrast.arm == contrast.against:
-                raise ValueError(f"a contrast of {contrast.arm!r} with itself; name two arms")
+                raise ValueError(f"a contrast of {shortly(contrast.arm)} with itself; name two arms")
             if contrast.family not in FAMILIES:
                 raise ValueError(f"a contrast: {unknown('family', contrast.family, FAMILIES)}")
         if len(set(self.contrasts)) < len(self.contrasts):
@@ -205,7 +207,7 @@ def _read(tables: Mapping[str, Any]) -> dict[str, Any]:
             name != "study" and not all(isinstance(row, dict) for row in rows)
         ):
             raise ValueError(
-                f"{name} is {value!r}; expected "
+                f"{name} is {shortly(value)}; expected "
                 + ("[[" + name + "]] tables" if parts[name] is list else f"the table [{name}]")
             )
     study = dict(tables.get("study", {}))
@@ -218,7 +220,9 @@ def _read(tables: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"[study] gives no {name}")
     seeds = study.get("seeds")
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
-        raise ValueError(f"[study]: seeds is {seeds!r}; expected a list of whole numbers, such as [0, 1, 2]")
+        raise ValueError(
+            f"[study]: seeds is {shortly(seeds)}; expected a list of whole numbers, such as [0, 1, 2]"
+        )
     for name, value in study.items():
         if name != "seeds":
             converted(value, kinds[name], f"[study]: {name}")
@@ -235,10 +239,14 @@ def _read(tables: Mapping[str, Any]) -> dict[str, Any]:
 def _arm(row: dict[str, Any]) -> Arm:
     name, start = row.pop("name", None), row.pop("start", SHIPPED)
     if not isinstance(name, str) or not slug(name):
-        raise ValueError(f'an arm\'s name is {name!r}; expected letters or digits, such as "rows, layer 1"')
+        raise ValueError(
+            f'an arm\'s name is {shortly(name)}; expected letters or digits, such as "rows, layer 1"'
+        )
     if not isinstance(start, str):
-        raise ValueError(f"arm {name!r}: start is {start!r}; expected the name of a start")
-    return Arm(name, _options(row, TrainConfig, OF_THE_STUDY, f"arm {name!r}", ("name", "start")), start)
+        raise ValueError(f"arm {shortly(name)}: start is {shortly(start)}; expected the name of a start")
+    return Arm(
+        name, _options(row, TrainConfig, OF_THE_STUDY, f"arm {shortly(name)}", ("name", "start")), start
+    )
 
 
 def _contrast(row: Mapping[str, Any]) -> Contrast:
@@ -247,9 +255,9 @@ def _contrast(row: Mapping[str, Any]) -> Contrast:
         if name not in known:
             raise ValueError(f"a contrast: {unknown('option', name, known)}")
         if not isinstance(value, str):
-            raise ValueError(f"a contrast: {name} is {value!r}; expected a name")
+            raise ValueError(f"a contrast: {name} is {shortly(value)}; expected a name")
     if {"arm", "against"} - row.keys():
-        raise ValueError(f"a contrast is {dict(row)}; expected an arm and what it is held against")
+        raise ValueError(f"a contrast is {shortly(dict(row))}; expected an arm and what it is held against")
     return Contrast(**row)
 
 
@@ -267,4 +275,6 @@ def _different(names: Sequence[str], what: str) -> None:
     slugs = [slug(name).lower() for name in names]
     twice = next((name for name, one in zip(names, slugs, strict=True) if slugs.count(one) > 1), None)
     if twice is not None:
-        raise ValueError(f"two {what} are named like {twice!r}; names must differ in letters or digits")
+        raise ValueError(
+            f"two {what} are named like {shortly(twice)}; names must differ in letters or digits"
+        )

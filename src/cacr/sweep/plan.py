@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import read_toml
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
 from cacr.training.config import SWEEP, TrainConfig, converted
 
 RECALL = "recall"
@@ -82,7 +82,7 @@ class SweepPlan:
             _check_range(name, where, kinds[name])
         if self.objective != RECALL and len(self.objective.split("/")) != 3:
             raise ValueError(
-                f'objective is {self.objective!r}; expected "recall", or BENCHMARK/GROUP/METRIC such as '
+                f'objective is {shortly(self.objective)}; expected "recall", or BENCHMARK/GROUP/METRIC such as '
                 '"scenes/relation/group"'
             )
 
@@ -104,7 +104,7 @@ class SweepPlan:
                 raise ValueError(f"{path}, [{SWEEP}]: {unknown('option', name, names)}")
             wanted = {"space": dict, "objective": str, "prune": bool}.get(name, int)
             if type(value) is not wanted:
-                raise ValueError(f"{path}, [{SWEEP}]: {name} is {value!r}; expected {wanted.__name__}")
+                raise ValueError(f"{path}, [{SWEEP}]: {name} is {shortly(value)}; expected {wanted.__name__}")
         try:
             return cls(**table)
         except ValueError as error:
@@ -120,8 +120,8 @@ def _check_range(name: str, where: Any, kind: str) -> None:
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in ends)
     if not ends or not numbers or ends[0] > ends[1] or set(where) - {"low", "high", "log"}:
         raise ValueError(
-            f"[sweep.space]: {name} is {where!r}; expected a list of choices, or {{low = …, high = …}} with low no "
-            "larger, and log = true for a logarithmic scale"
+            f"[sweep.space]: {name} is {shortly(where)}; expected a list of choices, or {{low = …, high = …}} with "
+            "low no larger, and log = true for a logarithmic scale"
         )
     for end in ends:
         converted(end, kind, f"[sweep.space]: an end of {name}")

@@ -84,18 +84,6 @@ def test_a_name_too_long_for_any_file_is_a_missing_picture(entries, pictures):
         pairs.picture(0).image  # noqa: B018
 
 
-def test_a_link_out_of_the_folder_is_not_followed(entries, pictures, tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "secret.jpg")
-    (pictures / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    (pictures / "out").symlink_to(tmp_path)
-    (pictures / "same.jpg").symlink_to(pictures / "a.jpg")
-    pairs = CaptionedPictures(entries("link.jpg", "out/secret.jpg", "same.jpg"), "set", images=pictures)
-    for image in (0, 1):
-        with pytest.raises(ValueError, match="is a link that leads out of"):
-            pairs.picture(image).image  # noqa: B018
-    assert pairs.picture(2).image.size == (40, 30)
-
-
 def test_what_was_not_given_is_said_when_asked_for(entries):
     pairs = CaptionedPictures(entries("a.jpg"), "set")
     with pytest.raises(ValueError, match="no region features for the pictures of set"):

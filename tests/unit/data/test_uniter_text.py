@@ -59,8 +59,15 @@ def test_token_ids_become_text_where_no_text_was_kept(tmp_path):
     [
         (b"no lz4 frame", "not an lz4 frame of msgpack"),
         (lz4.compress(b"\xc1"), "not an lz4 frame of msgpack"),
-        (lz4.compress(msgpack.packb({"raw": "x"}))[:-6], "cut off or unpacks to more than"),
-        (lz4.compress(b"\0" * (LIMIT + 1)), "cut off or unpacks to more than 262,144 bytes"),
+        (lz4.compress(msgpack.packb({"raw": "x"}))[:-6], "cut off, or unpacks to more than"),
+        (lz4.compress(b"\0" * (LIMIT + 1)), "unpacks to 262,145 bytes; at most 262,144 are"),
+        (
+            lz4.compress(b"\0" * (LIMIT + 1), store_size=False),
+            "cut off, or unpacks to more than 262,144 bytes",
+        ),
+        (lz4.compress(msgpack.packb([0] * 5_000)), "5000 exceeds max_array_len"),
+        (lz4.compress(b"\xdd\xff\xff\xff\xff"), "exceeds max_array_len"),
+        (lz4.compress(b"\x91" * 5_000), "not an lz4 frame of msgpack"),
         (["raw"], "no map of fields"),
         ({"raw": 7}, "has no captions for a.npz"),
         ({"raw": "x", "img_fname": "b.npz"}, "is of 'b.npz', and txt2img.json says a.npz"),

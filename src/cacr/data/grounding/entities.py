@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cacr._messages import shortly
 from cacr.data.entries import Entry, of_split
 from cacr.data.grounding.grounded import Grounded, Phrase
 from cacr.data.named_pictures import Folders, Missing, NamedPictures
@@ -169,7 +170,9 @@ def read_boxes(path: Path) -> dict[str, Tensor]:
         where = f"{path}, object {number}"
         names = [(one.text or "").strip() for one in thing.findall("name")]
         if not names or not all(name.isascii() and name.isdecimal() for name in names):
-            raise ValueError(f"{where}: its names are {names!r:.60}; expected numbers. Copy the file again")
+            raise ValueError(
+                f"{where}: its names are {shortly(names)}; expected numbers. Copy the file again"
+            )
         for box in thing.findall("bndbox"):
             x1, y1, x2, y2 = (_whole(box, edge, where) for edge in ("xmin", "ymin", "xmax", "ymax"))
             edges = [max(0, x1 - 1), max(0, y1 - 1), min(width, x2), min(height, y2)]
@@ -189,7 +192,7 @@ def _whole(parent: ElementTree.Element | None, name: str, where: str) -> int:
     text = "" if parent is None else (parent.findtext(name) or "").strip()
     if not re.fullmatch(r"-?[0-9]{1,6}", text, re.ASCII):
         raise ValueError(
-            f"{where}: {name} is {text!r:.40}; expected a whole number of pixels. Copy the file again"
+            f"{where}: {name} is {shortly(text)}; expected a whole number of pixels. Copy the file again"
         )
     return int(text)
 
