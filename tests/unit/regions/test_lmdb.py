@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ NAME = "feat_th0.2_max100_min10"
 
 @pytest.fixture(autouse=True)
 def _packages():
-    pytest.importorskip("lmdb")
+    pytest.importorskip("lmdb")  # writes what is read here
     pytest.importorskip("msgpack")
 
 
@@ -150,7 +151,7 @@ def test_a_database_cut_anywhere_is_refused(tmp_path, make):
     whole = (folder / "data.mdb").read_bytes()
     for length in [*range(0, 200, 7), *range(200, len(whole), 997), len(whole) - 1]:
         (folder / "data.mdb").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"data\.mdb (does not start|has \d+ bytes)"):
+        with pytest.raises(ValueError, match=r"data\.mdb is (cut off|not an LMDB database, or is cut off)"):
             open_features(folder)
 
 
@@ -177,8 +178,29 @@ def test_options_that_contradict_the_folder_are_refused(tmp_path, make):
         open_features(tmp_path / NAME, threshold=3)
 
 
-def test_a_missing_package_is_named_with_its_extra(tmp_path, make, monkeypatch):
+def test_a_picture_does_not_change_when_the_next_is_read(tmp_path, make):
+    """Large values are read into the same memory."""
+    values = {f"{i}.npz": make.packed(make.uniter_arrays(400, seed=i)) for i in range(2)}
+    make.lmdb(tmp_path / "feat_numbb400", values)
+    store = open_features(tmp_path / "feat_numbb400")
+    first = store["0"]
+    before = first.features.clone()
+    assert not torch.equal(store["1"].features, before)
+    assert torch.equal(first.features, before)
+
+
+def test_features_need_no_package_of_their_own(tmp_path, make, monkeypatch):
     make.lmdb(tmp_path / NAME, {"a.npz": make.packed(make.uniter_arrays())})
-    monkeypatch.setitem(__import__("sys").modules, "lmdb", None)
-    with pytest.raises(ImportError, match=r'pip install "cacr\[lmdb\]"'):
-        open_features(tmp_path / NAME)
+    for package in ("lmdb", "msgpack", "lz4"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert len(open_features(tmp_path / NAME)["a"]) == 12
+
+
+def test_a_key_that_is_no_name_is_refused(tmp_path, make):
+    import lmdb
+
+    folder = make.lmdb(tmp_path / "all", {"a.npz": b""})
+    with lmdb.open(str(folder), lock=False) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"\xff", b"")
+    with pytest.raises(ValueError, match=r"data\.mdb is not a database of pictures: a key is no name"):
+        open_features(folder)
