@@ -177,7 +177,7 @@ def reading(setting: Setting) -> Iterator[Row | str]:
         import lmdb  # noqa: F401
         import msgpack  # noqa: F401
     except ImportError:
-        yield "reading features needs lmdb and msgpack: pip install 'cacr[lmdb]'"
+        yield "reading features needs lmdb and msgpack: pip install lmdb msgpack"
         return
     yield from rows(*((300, 20, 2) if setting.quick else (PICTURES // 10, SAMPLE, ROUNDS)))
 

@@ -194,3 +194,4 @@ def test_one_cluster_of_several_seeds_has_the_mean_of_all_and_no_interval():
     found = crossed([[1, 1, 1, 1], [0, 0, 0, 1]], clusters=["a"] * 4)
     assert found.value == 5 / 8
     assert np.isnan([found.low, found.high]).all()
+    assert (found.n, found.seeds, found.method) == (4, 2, "one cluster")

@@ -85,7 +85,7 @@ def explore(
     from cacr.explore.page import Item, write_page
     from cacr.scorers.looking import look
 
-    out = _page(out)
+    page = _page(out)
     for option, value in (("form", form), ("words", words)):
         if value and figures is None:
             raise ValueError(f"--{option} is of figures; name their folder as well: --figures FOLDER")
@@ -123,7 +123,15 @@ def explore(
                 drawn.append((one, views))
             progress.advance(task)
     made = _figures(drawn, words)  # a word that is not there is said before anything is written
-    written = write_page(items, out, title or f"{' and '.join(named)} on {Path(pairs).name}", budget_mb)
+    title = title or f"{' and '.join(named)} on {Path(pairs).name}"
+    while True:
+        try:
+            written = write_page(items, page, title, budget_mb)
+            break
+        except FileExistsError:
+            if out is not None:
+                raise
+            page = _page(out)  # another process has taken the number meanwhile
     tell(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
     if written.left_out:
         tell(written.left_out)

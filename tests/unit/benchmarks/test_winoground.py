@@ -248,3 +248,59 @@ def test_scorers_that_know_nothing_get_nothing_or_chance(tmp_path):
         found = proportion(right, [record["cluster"] for record in records], level=0.999)
         assert found.low < WINOGROUND.chance(records[0])[metric] < found.high
     assert {"all", "object", "why hard: no tag"} <= {one.group for one in table(WINOGROUND, records)}
+
+
+def test_the_file_of_lines_itself_may_be_given_and_empty_lines_are_none(tmp_path):
+    write_lines(tmp_path, [row(0), row(16)])
+    text = (tmp_path / "examples.jsonl").read_text().replace("\n", "\n\n")
+    (tmp_path / "examples.jsonl").write_text(text)
+    for given in (tmp_path, tmp_path / "examples.jsonl"):
+        work = WINOGROUND.open(Options(data=given, split="test"))
+        assert [one.example for one in work.examples] == ["0", "16"]
+
+
+def test_it_is_known_by_its_name_and_what_it_measures():
+    assert (WINOGROUND.name, WINOGROUND.kind, WINOGROUND.needs) == ("winoground", "two by two", {"match"})
+    assert WINOGROUND.chance({}) == {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6, "group match": 1 / 2}
+
+
+def test_the_lines_of_a_folder_go_before_those_of_its_inner_one(tmp_path):
+    write_lines(tmp_path, [row(0)])
+    write_lines(tmp_path / "data", [row(16)])
+    assert [one.example for one in WINOGROUND.open(Options(data=tmp_path)).examples] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("ex_3_img_0", "ex_3_img_0.png"),
+        ("images/ex_3_img_0.jpg", "ex_3_img_0.jpg"),
+        ("data\\images\\ex_3_img_0.JPEG", "ex_3_img_0.JPEG"),
+        ("ex.3", "ex.3.png"),
+    ],
+)
+def test_a_picture_is_known_by_its_file_name_with_an_ending(tmp_path, written, read):
+    (tmp_path / "examples.jsonl").write_text(json.dumps(row(3, image_0=written)))
+    assert WINOGROUND.open(Options(data=tmp_path)).examples[0].pictures[0] == read
+
+
+def test_tags_that_are_missing_or_unknown_are_left_out(tmp_path):
+    bare = {name: row(500)[name] for name in ("id", "image_0", "image_1", "caption_0", "caption_1")}
+    many = row(
+        501, tag=" Verb-Action,Noun, ,Noun-Animal", secondary_tag="A-B, c", num_main_preds=3, collapsed_tag=""
+    )
+    (tmp_path / "examples.jsonl").write_text(json.dumps(bare) + "\n" + json.dumps(many))
+    one, other = WINOGROUND.open(Options(data=tmp_path)).examples
+    assert (list(one.tags), one.keeps) == ([], {})
+    assert list(other.tags) == ["swap: verb", "swap: noun", "also: a-b", "also: c"]
+    assert other.keeps == {"tag": " Verb-Action,Noun, ,Noun-Animal", "secondary_tag": "A-B, c"}
+
+
+def test_a_broken_row_of_the_table_is_named_by_its_number(tmp_path):
+    rows = [row(0), row(16, caption_1=" ")]
+    columns = {key: [one[key] for one in rows] for key in rows[0]}
+    for i in (0, 1):
+        columns[f"image_{i}"] = [{"bytes": png((0, i, 0)), "path": None} for _ in rows]
+    write_table(tmp_path / "test.parquet", columns, ["image_0", "image_1"])
+    with pytest.raises(ValueError, match=r"row 2: caption_1"):
+        WINOGROUND.open(Options(data=tmp_path))

@@ -8,7 +8,11 @@ from tests.conftest import random_query_key
 from torch.testing import assert_close
 
 from cacr import AttentionBlocks, cacr_loss, flatness_loss, iais_loss, soft_equivalence_loss
-from cacr.losses import attention_loss, project
+from cacr.losses import LOSSES, attention_loss, congruence, project, symmetric_kl
+from cacr.losses.comparing import Against
+from cacr.losses.comparison import Carried
+from cacr.losses.divergence import kl_rows, log_softmax
+from cacr.losses.iais import distributed, singular
 
 
 @pytest.mark.parametrize("direction", ["language", "vision", "both"])
@@ -161,8 +165,105 @@ def test_rows_of_scores_are_refused(scores):
 
 @pytest.mark.parametrize("loss", [iais_loss, flatness_loss])
 def test_scores_are_refused_where_a_loss_needs_probabilities(scores, loss):
-    with pytest.raises(ValueError, match="needs probabilities and the blocks hold scores"):
+    with pytest.raises(ValueError, match=f"{loss.__name__} needs probabilities and the blocks hold scores"):
         loss(scores)
+
+
+def test_each_named_loss_says_what_blocks_it_is_defined_on():
+    found = {k: (v.space, v.heads, v.special_tokens) for k, v in LOSSES.items() if v is not None}
+    usual, each = ("probabilities", "mean", False), ("probabilities", "each", False)
+    assert found == {
+        **dict.fromkeys(
+            ["iais-singular", "iais-distributed", "cacr", "cacr-rows", "cacr-sharp", "flat"], usual
+        ),
+        **dict.fromkeys(["cacr-rows-heads", "flat-heads"], each),
+        "cacr-paper": ("scores", "each", True),
+    }
+    assert LOSSES["none"] is None and attention_loss("none") is None
+
+
+def test_named_losses_have_the_choices_of_their_names(blocks, scores):
+    for name, function in {
+        "cacr": cacr_loss,
+        "cacr-rows": lambda b: cacr_loss(b, normalize="rows"),
+        "cacr-rows-heads": lambda b: cacr_loss(b, normalize="rows"),
+        "cacr-sharp": lambda b: cacr_loss(b, normalize="rows", sharpen=4.0),
+        "iais-singular": iais_loss,
+        "iais-distributed": lambda b: iais_loss(b, kind="distributed"),
+        "flat": flatness_loss,
+        "flat-heads": flatness_loss,
+    }.items():
+        assert_close(attention_loss(name)(blocks), function(blocks), rtol=1e-12, atol=0)
+        both = attention_loss(name).by_direction(blocks, ["vision", "language"])
+        assert list(both) == ["vision", "language"]
+        for direction, value in both.items():
+            assert_close(value, attention_loss(name)(blocks, direction), rtol=1e-12, atol=0)
+    assert_close(attention_loss("cacr-paper")(scores), cacr_loss(scores, variant="paper"), rtol=1e-12, atol=0)
+
+
+def test_losses_of_single_matrices_are_those_of_the_blocks(blocks):
+    text, regions = blocks.text_mask, blocks.region_mask
+    there = distributed(blocks.ll, blocks.lv, blocks.vl, text)
+    assert there.shape == (2,)
+    assert_close(there.mean(), iais_loss(blocks, "language", kind="distributed"))
+    assert_close(
+        distributed(blocks.vv, blocks.vl, blocks.lv, regions).mean(),
+        iais_loss(blocks, "vision", kind="distributed"),
+    )
+    assert_close(singular(blocks.ll, blocks.vv, blocks.lv, text).mean(), iais_loss(blocks, "language"))
+    assert_close(congruence(blocks.vv, blocks.ll, blocks.vl, regions).mean(), cacr_loss(blocks, "vision"))
+
+
+def test_single_matrices_are_compared_on_their_support_alone(blocks):
+    triangle = torch.ones(5, 5, dtype=torch.bool).tril().expand(2, 5, 5)
+    other = blocks.ll.masked_fill(~triangle, 0.3)
+    for loss in (
+        lambda own: distributed(own, blocks.lv, blocks.vl, blocks.text_mask, triangle),
+        lambda own: singular(own, blocks.vv, blocks.lv, blocks.text_mask, triangle),
+        lambda own: congruence(own, blocks.vv, blocks.lv, blocks.text_mask, triangle),
+    ):
+        assert_close(loss(other), loss(blocks.ll))
+        assert (loss(blocks.ll.flip(-2)) - loss(blocks.ll)).abs().min() > 1e-6
+
+
+def test_what_is_carried_is_the_detached_cross_attention_if_nothing_else_is_said(blocks):
+    plain = Carried(kl_rows)
+    assert (plain.rows, plain.on_scores, plain.centered, plain.fades, plain.hard) == (
+        "mean",
+        None,
+        *[False] * 3,
+    )
+    assert plain.name == "this loss"
+    assert Against(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), kl_rows).rows == "mean"
+    left, right = plain.ends(blocks.lv.clone().requires_grad_(), blocks.text_mask)
+    assert left is right and torch.equal(left, blocks.lv) and not left.requires_grad
+
+
+def test_the_symmetric_kl_is_pooled_over_the_rows_that_count(blocks):
+    log_p, log_q = (x.clamp_min(1e-9).log() for x in (blocks.ll, project(blocks.vv, blocks.lv)))
+    mask, triangle = blocks.text_mask, torch.ones(5, 5, dtype=torch.bool).tril()
+    for support in (None, triangle.expand(2, 5, 5)):
+        rows = torch.zeros(2, 5, dtype=torch.float64)
+        for b in range(2):
+            for i in range(5):
+                for j in range(5):
+                    if mask[b, i] and mask[b, j] and (support is None or j <= i):
+                        p, q = log_p[b, i, j], log_q[b, i, j]
+                        rows[b, i] += (p.exp() - q.exp()) * (p - q)
+        assert_close(symmetric_kl(log_p, log_q, mask, "sum", support), rows.sum(-1))
+        assert_close(symmetric_kl(log_p, log_q, mask, support=support), rows.sum(-1) / mask.sum(-1))
+
+
+def test_a_log_softmax_is_over_the_columns_that_count(blocks):
+    scores, mask = torch.randn(2, 5, 5, dtype=torch.float64), blocks.text_mask
+    support = torch.ones(5, 5, dtype=torch.bool).tril().expand(2, 5, 5)
+    plain, limited = log_softmax(scores, mask), log_softmax(scores, mask, support)
+    for b, length in enumerate(mask.sum(-1).tolist()):
+        for i in range(length):
+            assert_close(plain[b, i, :length], scores[b, i, :length].log_softmax(-1))
+            assert_close(limited[b, i, : i + 1], scores[b, i, : i + 1].log_softmax(-1))
+    beyond = log_softmax(scores, mask, None)[1, 4]  # a row of padding has its columns all the same
+    assert_close(beyond[:4].exp().sum(), torch.tensor(1.0, dtype=torch.float64))
 
 
 def test_the_loops_take_no_typing_mistakes(blocks):

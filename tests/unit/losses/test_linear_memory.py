@@ -1,8 +1,10 @@
 """Streaming makes nothing as large as regions x regions, and "auto" chooses it where that would be large."""
 
 import gc
+import math
 import pickle
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cacr import AttentionBlocks
+from cacr.attention.blocks import check_query_key
 from cacr.attention.factored import FactoredBlocks
 from cacr.losses import LOSSES, cacr_loss_from_query_key, carrying, comparing, streaming
 
@@ -68,6 +71,21 @@ def test_auto_streams_from_the_crossover_on(monkeypatch, more, kind):
     )
     cacr_loss_from_query_key(query, key, *masks)
     assert seen == [kind]
+
+
+def test_what_auto_streams_has_regions_can_be_factored_and_is_large():
+    query, key, text, regions = sequence()
+    small = check_query_key(query, key, text, regions, None, "probabilities", "mean")
+    size = 4_000_000 // query.shape[1]
+    assert streaming.CROSSOVER == {"cpu": 4_000_000}
+    large = math.isqrt(size) + 1
+    assert streaming.streams(small, [large], "probabilities") is True
+    assert streaming.streams(small, [large - 2], "probabilities") is False
+    assert streaming.streams(small, [3, large], "probabilities") is True
+    assert streaming.streams(small, [], "probabilities") is False  # not known while a compiler traces
+    capped = replace(small, softcap=5.0)
+    assert streaming.streams(capped, [large], "scores") is False
+    assert streaming.streams(capped, [large], "probabilities") is True
 
 
 def test_an_unknown_method_gets_a_sentence():

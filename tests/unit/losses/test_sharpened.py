@@ -8,7 +8,7 @@ from tests.conftest import random_query_key
 from torch.testing import assert_close
 
 from cacr import AttentionBlocks, cacr_loss, flatness_loss
-from cacr.losses import LOSSES, attention_loss
+from cacr.losses import LOSSES, attention_loss, comparison
 from cacr.losses.congruence import project, sharpened
 from cacr.losses.divergence import log_softmax, symmetric_kl
 
@@ -16,6 +16,22 @@ from cacr.losses.divergence import log_softmax, symmetric_kl
 @pytest.fixture
 def blocks():
     return AttentionBlocks.from_query_key(*random_query_key())
+
+
+def test_that_the_vision_loss_fades_is_said_once_beyond_100_regions(monkeypatch, caplog):
+    monkeypatch.setattr(comparison, "_SAID", [])
+
+    def said(regions, direction="vision", **choices):
+        caplog.clear()
+        cacr_loss(
+            AttentionBlocks.from_query_key(*random_query_key(text=2, regions=regions)), direction, **choices
+        )
+        return [record.getMessage() for record in caplog.records]
+
+    assert not said(100) and not said(101, "language") and not said(101, normalize="rows")
+    (message,) = said(101)
+    assert "and here are 101." in message
+    assert not said(102)
 
 
 def loop(own, other, cross, mask, other_mask, exponent):
