@@ -1,6 +1,8 @@
 # make demo   the main job, with all set-up          make test    the test suite, with all set-up
 # make check  style, types, arrows between rooms     make bench   docs/benchmarks.md: ratios of time and memory
 # make study  does congruence help? docs/study.md     make test-all  with the long tests
+# docs/trust, each about an hour or more:  make faults  commands broken and resumed    make fuzz  broken files to all readers
+#                                          make mutation  do tests notice changes?    make coverage  lines run, by room
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-all check bench study clean
+.PHONY: demo test test-all check bench study faults fuzz mutation coverage clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cacr demo
@@ -29,6 +31,18 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 
+faults: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
+
+fuzz: $(VENV)/.installed-fuzz
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --inputs 100000 --jobs 2
+
+mutation: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutation
+
+coverage: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.covering
+
 study: $(VENV)/.installed
 	$(BIN)/cacr study
 
@@ -40,6 +54,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
 	touch $@
 
 clean:

@@ -8,7 +8,7 @@ from tests.conftest import random_query_key
 from torch.testing import assert_close
 
 from cacr import AttentionBlocks, cacr_loss, flatness_loss, iais_loss, soft_equivalence_loss
-from cacr.losses import LOSSES, attention_loss, congruence, project, symmetric_kl
+from cacr.losses import LOSSES, Reading, attention_loss, congruence, project, symmetric_kl
 from cacr.losses.comparing import Against
 from cacr.losses.comparison import Carried
 from cacr.losses.divergence import kl_rows, log_softmax
@@ -167,6 +167,8 @@ def test_rows_of_scores_are_refused(scores):
 def test_scores_are_refused_where_a_loss_needs_probabilities(scores, loss):
     with pytest.raises(ValueError, match=f"{loss.__name__} needs probabilities and the blocks hold scores"):
         loss(scores)
+    with pytest.raises(ValueError, match="iais_loss needs probabilities and the blocks hold scores"):
+        iais_loss(scores, kind="distributed")
 
 
 def test_each_named_loss_says_what_blocks_it_is_defined_on():
@@ -212,6 +214,8 @@ def test_losses_of_single_matrices_are_those_of_the_blocks(blocks):
     )
     assert_close(singular(blocks.ll, blocks.vv, blocks.lv, text).mean(), iais_loss(blocks, "language"))
     assert_close(congruence(blocks.vv, blocks.ll, blocks.vl, regions).mean(), cacr_loss(blocks, "vision"))
+    by_rows = congruence(blocks.vv, blocks.ll, blocks.vl, regions, reading=Reading(normalize="rows"))
+    assert_close(by_rows.mean(), cacr_loss(blocks, "vision", normalize="rows"))
 
 
 def test_single_matrices_are_compared_on_their_support_alone(blocks):
