@@ -9,6 +9,8 @@ from PIL import Image
 
 ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2"))
 """Of files that are taken for pictures in a folder."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+"""Of Pillow's, whatever a file is called: others start programs (EPS) or read what photographs never are in."""
 
 
 def open_image(path: Path) -> Image.Image:
@@ -19,7 +21,7 @@ def open_image(path: Path) -> Image.Image:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It is no picture, is broken, or unpacks to more pixels than Pillow's limit
+        ValueError: It is no picture of one of `FORMATS`, is broken, or unpacks to more pixels than Pillow's limit
             (``PIL.Image.MAX_IMAGE_PIXELS``).
     """
     if not path.is_file():
@@ -27,7 +29,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 return image.convert("RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(

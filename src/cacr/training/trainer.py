@@ -239,7 +239,9 @@ class RetrievalTrainer(WholeCheckpoints, Trainer):
         def on_its_groups(blocks: AttentionBlocks, direction: str) -> Tensor:
             half = len(blocks) // 2
             group = blocks[:half] if direction == "vision" else blocks[half:]
-            return named.by_direction(group, [direction])[direction]  # what is not finite is the guard's business
+            return named.by_direction(group, [direction])[
+                direction
+            ]  # what is not finite is the guard's business
 
         def words(inputs: Mapping[str, Tensor]) -> Tensor:
             return self.processor.text_mask(

@@ -79,6 +79,7 @@ def test_every_command_explains_its_options(command, capsys):
 )
 def test_a_mistake_gets_a_sentence(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").touch()
     code, said = said_by(capsys, *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
     assert code != 0
     assert message in said

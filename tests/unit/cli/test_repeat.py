@@ -33,7 +33,7 @@ def made(tmp_path_factory):
         for words in (
             ["train", "scenes", "--model", "start", "--out", "train", *SMALL],
             ["eval", "train/model", "scenes", "--n", "12", "--out", "eval"],
-            ["sweep", "search.toml", "--out", "sweep", *SMALL, "--steps=2"],
+            ["sweep", "search.toml", "--out", "sweep", *SMALL],
         ):
             patch.setattr("sys.argv", ["cacr", *words])  # what a record holds
             assert main(words) == 0

@@ -70,8 +70,9 @@ class BottomUpDetector(nn.Module):
             ValueError: The weights are broken, or not of this detector.
         """
         state, settings, where = read_original(checkpoint, config)
-        detector = cls(settings, weight_sizes(state, where))
-        wanted = detector.state_dict()
+        sizes = weight_sizes(state, where)
+        with torch.device("meta"):  # sizes of a stranger's weights cost nothing yet
+            wanted = cls(settings, sizes).state_dict()
         unsaid = {name for name in wanted if name.endswith("num_batches_tracked")}
         lost = [name for name in wanted if name not in state and name not in unsaid]
         strange = [name for name in state if name not in wanted]
@@ -83,6 +84,7 @@ class BottomUpDetector(nn.Module):
                 f"are unknown, {len(wrong)} of another shape; first {first}. Expected the tensors of "
                 "unc-nlp/frcnn-vg-finetuned"
             )
+        detector = cls(settings, sizes)
         detector.load_state_dict(state, strict=False)
         return detector.eval()
 

@@ -6,8 +6,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
+
+from cacr._messages import shortly
 
 _FIELDS = {
     "short_side": ("INPUT", "MIN_SIZE_TEST"),
@@ -35,6 +38,20 @@ _FIXED = {
     ("ROI_BOX_HEAD", "CLS_AGNOSTIC_BBOX_REG"): False,
 }
 """What the network is built for; a configuration that says otherwise belongs to another one."""
+_LARGEST = {
+    "short_side": 10_000,
+    "long_side": 10_000,
+    "candidates": 1_000_000,
+    "proposals": 100_000,
+    "pooled": 100,
+    "min_regions": 10_000,
+    "max_regions": 10_000,
+}
+"""Bounds of whole numbers: what is larger costs memory and is no detector's."""
+_COUNTS = {"mean_bgr": (1, 3), "std_bgr": (1, 3), "proposal_weights": (4,), "box_weights": (4,)}
+"""How many numbers there may be."""
+_MAX_BYTES, _MAX_BRACKETS = 1 << 15, 300
+"""Bytes and brackets of a configuration file; the public one has 5,000. What is nested deeply takes YAML very long."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +95,20 @@ class DetectorConfig:
     max_regions: int = 36
 
     def __post_init__(self) -> None:
-        positive = (
-            "short_side",
-            "long_side",
-            "candidates",
-            "proposals",
-            "pooled",
-            "min_regions",
-            "max_regions",
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name, largest in _LARGEST.items():
+            if not 1 <= getattr(self, name) <= largest:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 to {largest}")
+        for name, counts in _COUNTS.items():
+            values = getattr(self, name)
+            if len(values) not in counts or not all(map(isfinite, values)):
+                raise ValueError(f"{name} is {values}; expected {counts[-1]} finite numbers")
+        if 0 in self.std_bgr or not all(
+            isfinite(x) for x in (self.anchor_offset, self.proposal_nms, self.smallest_side)
+        ):
+            raise ValueError(
+                f"std_bgr is {self.std_bgr}, anchor_offset {self.anchor_offset}, proposal_nms {self.proposal_nms}, "
+                f"smallest_side {self.smallest_side}; expected finite numbers, and no std_bgr of 0"
+            )
         if self.min_regions > self.max_regions:
             raise ValueError(
                 f"min_regions is {self.min_regions} and max_regions {self.max_regions}; expected no more at least than "
@@ -107,15 +126,15 @@ class DetectorConfig:
         """
         where = "the configuration" if isinstance(config, Mapping) else str(config)
         values = config if isinstance(config, Mapping) else _read(Path(config))
-        for path, built in _FIXED.items():
-            given = _at(values, path)
-            if given is not None and given != built:
-                raise ValueError(
-                    f"{where}: {'.'.join(path)} is {given!r}; this detector is built for {built!r}"
-                )
-        found = {name: _at(values, path) for name, path in _FIELDS.items()}
         kinds = cls.__dataclass_fields__
         try:
+            for path, built in _FIXED.items():
+                given = _at(values, path)
+                if given is not None and given != built:
+                    raise ValueError(
+                        f"{where}: {'.'.join(path)} is {shortly(given)}; this detector is built for {built!r}"
+                    )
+            found = {name: _at(values, path) for name, path in _FIELDS.items()}
             return cls(
                 **{
                     name: _as(str(kinds[name].type), value, f"{where}: {'.'.join(_FIELDS[name])}")
@@ -132,8 +151,8 @@ def _as(kind: str, value: Any, where: str) -> Any:
         if kind.startswith("tuple"):
             return tuple(float(x) for x in (value if isinstance(value, list | tuple) else [value]))
         return int(value) if kind == "int" else float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where} is {value!r}; expected {kind}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{where} is {shortly(value)}; expected {kind}") from error
 
 
 def _at(values: Any, path: tuple[str, ...]) -> Any:
@@ -147,20 +166,30 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise FileNotFoundError(
             f"no configuration at {path}; expected the config.yaml or config.json of the detector"
         )
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{path} has more than {_MAX_BYTES} bytes; expected a configuration")
     try:
         text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            values = json.loads(text)
-        else:
-            import yaml
-
-            values = yaml.safe_load(text)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+        if text.count("[") + text.count("{") > _MAX_BRACKETS:
+            raise ValueError("more lists and mappings than one has")
+        values = json.loads(text) if path.suffix == ".json" else _from_yaml(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not readable as a configuration: {error}") from error
-    except Exception as error:  # yaml's own errors are no ValueErrors
-        if type(error).__module__.split(".")[0] != "yaml":
-            raise
-        raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, Mapping):
         raise ValueError(f"{path} holds {type(values).__name__}; expected names and values")
     return values
+
+
+def _from_yaml(text: str) -> Any:
+    """Plain values of a YAML text. Mappings that are merged into others are refused: they double at each step."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def flatten_mapping(self, node: Any) -> None:
+            if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+                raise ValueError("mappings are merged into others (<<)")
+
+    try:
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is not YAML ({error})") from error

@@ -47,7 +47,7 @@ def weight_sizes(state: Mapping[str, Tensor], where: str) -> dict[str, int]:
     """The sizes that the weights themselves tell.
 
     Raises:
-        ValueError: A tensor that tells one is missing.
+        ValueError: A tensor that tells one is missing, or tells none.
     """
 
     def shape(name: str) -> tuple[int, ...]:
@@ -55,6 +55,10 @@ def weight_sizes(state: Mapping[str, Tensor], where: str) -> dict[str, int]:
             raise ValueError(
                 f"{where} is no bottom-up-attention detector: it has no {name} among its {len(state)} tensors. "
                 "Expected the tensors of unc-nlp/frcnn-vg-finetuned"
+            )
+        if state[name].ndim < 2:
+            raise ValueError(
+                f"{where}: {name} has shape {tuple(state[name].shape)}; expected a matrix at least"
             )
         return tuple(state[name].shape)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
@@ -19,6 +21,19 @@ NUMBERS = "fiub"
 """Kinds of NumPy dtypes that are plain numbers."""
 MEANS = {"x": "features", "bbox": "boxes"}
 """Names in npz files that say little."""
+
+STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+"""A string of JSON."""
+
+
+def structure(text: str) -> int:
+    """Characters of JSON outside of its strings: what needs many times their memory when it is read.
+
+    Example:
+        >>> structure('{"a": "a long text", "b": 1}')
+        9
+    """
+    return len(text) - sum(string.end() - string.start() for string in STRING.finditer(text))
 
 
 def array_of(data: bytes | memoryview, dtype: np.dtype[Any], shape: Sequence[int], what: str) -> np.ndarray:
@@ -59,6 +74,19 @@ def from_base64(text: bytes | str, dtype: str, rows: int, what: str) -> np.ndarr
     return np.frombuffer(data, dtype).reshape(rows, -1)
 
 
+class _Archive(io.BufferedReader):
+    """A file that gives a megabyte at a time until its directory was read: each member needs memory of its own."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.most = 1 << 20
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.most:
+            raise BadZipFile(f"its directory has {size} bytes; no picture has so many arrays")
+        return super().read(size)
+
+
 def read_npz(file: Path | BinaryIO, wanted: Collection[str]) -> dict[str, np.ndarray]:
     """The wanted arrays of an npz file, as far as they are there. Others are not even unpacked.
 
@@ -68,7 +96,9 @@ def read_npz(file: Path | BinaryIO, wanted: Collection[str]) -> dict[str, np.nda
     arrays: dict[str, np.ndarray] = {}
     left = MAX_BYTES
     try:
-        with ZipFile(file) as members:
+        with _Archive(file) if isinstance(file, Path) else file as archive, ZipFile(archive) as members:
+            if isinstance(archive, _Archive):
+                archive.most = MAX_BYTES
             for member in members.infolist():
                 name = member.filename.removesuffix(".npy")
                 if name not in wanted or name in arrays:
@@ -100,7 +130,7 @@ def _npy(data: bytes, name: str) -> np.ndarray:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = read[version](stream)
-    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, SyntaxError, TokenError, MemoryError, RecursionError) as error:
         raise ValueError(f"array {name} has a broken header ({error})") from error
     array = array_of(
         memoryview(data)[stream.tell() :], dtype, shape[::-1] if fortran else shape, MEANS.get(name, name)

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from cacr.regions.regions import Regions
+from cacr.regions.stores.arrays import STRING
 from cacr.regions.stores.layout import COLUMNS, FORMAT, NAME_IDS, REQUIRED, WHOLE, map_tensors
 from cacr.regions.stores.store import Store
+
+MAX_NAMES = 1_000_000
+"""Names of classes; detectors know a few thousand."""
 
 
 class FeatureStore(Store):
@@ -32,13 +36,13 @@ class FeatureStore(Store):
                 f"{path} holds {', '.join(sorted(self.tensors)) or 'nothing'}; expected a features file (format "
                 f"{FORMAT}), as written by `cacr features FOLDER -o features.safetensors`"
             )
-        self._ids = _names(metadata, "image_ids", path)
+        pictures = self.tensors["offsets"].numel() - 1
+        self._ids = _names(metadata, "image_ids", path, pictures)
         self._places = {image_id: i for i, image_id in enumerate(self._ids)}
         self.object_names = _names(metadata, "object_names", path) if NAME_IDS in self.tensors else []
         """Names that object_name_ids count in."""
         self._check()
-        self._offsets: list[int] = self.tensors["offsets"].tolist()
-        self._sizes: list[list[int]] = self.tensors["sizes"].tolist()
+        self._offsets, self._sizes = self.tensors["offsets"].numpy(), self.tensors["sizes"].numpy()
         self._features, self._boxes01 = self.tensors["features"], self.tensors["boxes01"]
         self._more = [name for name in COLUMNS if name in self.tensors and name not in ("boxes01", NAME_IDS)]
 
@@ -57,19 +61,19 @@ class FeatureStore(Store):
     def rows(self, image_id: str) -> slice:
         """Rows of a picture in every tensor with a row per region."""
         i = self._places[image_id]
-        return slice(self._offsets[i], self._offsets[i + 1])
+        return slice(*self._offsets[i : i + 2].tolist())
 
     def size(self, image_id: str) -> tuple[int, int]:
         """(width, height) of a picture in pixels, (0, 0) if unknown."""
-        width, height = self._sizes[self._places[image_id]]
+        width, height = self._sizes[self._places[image_id]].tolist()
         return width, height
 
     def _read(self, image_id: str) -> Regions:
         i = self._places[image_id]
-        rows = slice(self._offsets[i], self._offsets[i + 1])
+        rows = self.rows(image_id)
         features = self._features[rows].to(torch.float32, copy=True)
         boxes01 = self._boxes01[rows].to(torch.float32, copy=True)
-        width, height = self._sizes[i]
+        width, height = self._sizes[i].tolist()
         more: dict[str, Any] = {name: self._field(name, rows) for name in self._more}
         if NAME_IDS in self.tensors:
             ids = self.tensors[NAME_IDS][rows].tolist()
@@ -94,7 +98,7 @@ class FeatureStore(Store):
                     f"{self.path}: {name} has type {tensors[name].dtype}; expected {expected}. Make it again"
                 )
         features, offsets, sizes = tensors["features"], tensors["offsets"], tensors["sizes"]
-        rows = len(features) if features.ndim == 2 else -1
+        rows = len(features) if features.ndim == 2 and features.shape[1] else -1
         fits = (
             offsets.shape == (pictures + 1,)
             and sizes.shape == (pictures, 2)
@@ -117,11 +121,17 @@ class FeatureStore(Store):
             )
 
 
-def _names(metadata: dict[str, str], key: str, path: Path) -> list[str]:
+def _names(metadata: dict[str, str], key: str, path: Path, count: int | None = None) -> list[str]:
+    """A list of so many names in the metadata; nothing is made of a text that does not hold so many."""
+    text = metadata.get(key, "")
+    found = sum(1 for _ in STRING.finditer(text))
     try:
-        names = json.loads(metadata.get(key, ""))
+        names = json.loads(text) if found == count or (count is None and found <= MAX_NAMES) else None
     except (ValueError, RecursionError):
         names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{path} has no list of {key} in its metadata; make the file again")
+    if not isinstance(names, list) or len(names) != found or not all(isinstance(n, str) for n in names):
+        expected = f"{MAX_NAMES} at most" if count is None else f"{count} as its offsets say"
+        raise ValueError(
+            f"{path} has no list of {key} in its metadata but {found} texts; expected {expected}. Make the file again"
+        )
     return names

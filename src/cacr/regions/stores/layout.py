@@ -14,6 +14,7 @@ bytes of the tensors.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import struct
@@ -21,11 +22,12 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from cacr.regions.stores.arrays import structure
 
 FORMAT = "cacr-regions-1"
 NAME_IDS = "object_name_ids"
@@ -51,6 +53,10 @@ DTYPES = {
 }
 MAX_HEADER = 100_000_000
 """Bytes of a header that safetensors reads: about two million pictures."""
+MAX_STRUCTURE = 1 << 16
+"""Characters of a header that are not within strings: some hundred tensors, ours has eleven at most."""
+LARGEST, MAX_DIMENSIONS = 1 << 48, 4
+"""No length of a tensor and no place in a file is as large; no tensor of ours has more than two dimensions."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +71,71 @@ class Stream:
 def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors of a safetensors file, mapped into memory, and its metadata. Copy rows before giving them away.
 
+    Nothing is made of a header that is no list of tensors which fill the file one behind the other.
+
     Raises:
         ValueError: It is no whole safetensors file, or has a tensor of another type than `DTYPES`.
     """
     try:
-        with safe_open(path, framework="pt") as opened:  # checks lengths, shapes and that nothing overlaps
-            metadata = dict(opened.metadata() or {})
         with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            header: dict[str, Any] = json.loads(file.read(length))
+            header, start = _header(file)
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (SafetensorError, OSError, ValueError) as error:
+        metadata = header.pop("__metadata__", {})
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("its metadata are no texts by name")
+        tensors, end = {}, 0
+        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            if entry["dtype"] not in DTYPES:
+                raise ValueError(f"tensor {name} has type {entry['dtype']}; expected {', '.join(DTYPES)}")
+            dtype, shape, (begin, stop) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+            numbers = [*shape, begin, stop]
+            if not all(type(n) is int and 0 <= n < LARGEST for n in numbers) or len(shape) > MAX_DIMENSIONS:
+                raise ValueError(f"tensor {name} has shape {shape} at {begin} to {stop}")
+            if begin != end or stop - begin != math.prod(shape) * dtype.itemsize:
+                raise ValueError(
+                    f"tensor {name} of shape {shape} starts at byte {begin} and ends at {stop}; expected {end} to "
+                    f"{end + math.prod(shape) * dtype.itemsize}"
+                )
+            tensors[name], end = _mapped(data, dtype, shape, start + begin), stop
+        if start + end != len(data):
+            raise ValueError(f"its tensors end at byte {start + end} of {len(data)}")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        said = error if isinstance(error, OSError | ValueError) else "its header is no list of tensors"
         raise ValueError(
-            f"{path} is not a readable safetensors file ({error}); it may be cut off. Copy or make it again"
+            f"{path} is not a readable safetensors file ({said}); it may be cut off. Copy or make it again"
         ) from error
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        if entry["dtype"] not in DTYPES:
-            raise ValueError(f"{path}: tensor {name} has type {entry['dtype']}; expected {', '.join(DTYPES)}")
-        dtype, shape, start = DTYPES[entry["dtype"]], entry["shape"], 8 + length + entry["data_offsets"][0]
-        count = (entry["data_offsets"][1] - entry["data_offsets"][0]) // dtype.itemsize
-        if count == 0:
-            tensors[name] = torch.empty(shape, dtype=dtype)
-            continue
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*not writable")  # rows are copied before they leave
-            tensors[name] = torch.frombuffer(data, dtype=dtype, count=count, offset=start).view(shape)
     return tensors, metadata
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where its tensors start."""
+    length = int.from_bytes(file.read(8), "little")
+    size = os.fstat(file.fileno()).st_size
+    if size < 8 or length > min(MAX_HEADER, size - 8):
+        raise ValueError(f"its header should have {length} bytes, the file has {size}")
+    text = file.read(length)
+    if structure(text.decode()) > MAX_STRUCTURE:
+        raise ValueError("its header describes too many tensors")
+    header = json.loads(text, object_pairs_hook=_once)
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object")
+    return header, 8 + length
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; two readers would take different ones of what is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("its header names something twice")
+    return found
+
+
+def _mapped(data: mmap.mmap, dtype: torch.dtype, shape: list[int], start: int) -> Tensor:
+    if 0 in shape:
+        return torch.empty(shape, dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")  # rows are copied before they leave
+        return torch.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=start).view(shape)
 
 
 def write_tensors(path: Path, streams: Mapping[str, Stream], metadata: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cacr.regions.stores.arrays import MAX_BYTES
 from cacr.regions.stores.file import FeatureStore
 from cacr.regions.stores.npz import NpzFolder
 from cacr.regions.stores.settings import DATA, Setting, choose_folder
@@ -45,7 +46,6 @@ def open_features(
     Raises:
         FileNotFoundError: Nothing is there.
         ValueError: What is there is no store, is broken, or holds several settings.
-        ImportError: An LMDB, and lmdb or msgpack is not installed.
     """
     path = Path(path)
     if not path.exists():
@@ -53,6 +53,8 @@ def open_features(
     given = {"threshold": threshold, "max_regions": max_regions, "min_regions": min_regions}
     chosen = {name: value for name, value in given.items() if value is not None}
     setting = Setting(**chosen) if chosen else None  # type: ignore[arg-type]
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is no file and no folder; expected {KINDS}")
     if path.is_file() and path.name == DATA:
         path = path.parent
     store = _folder(path, setting, compressed) if path.is_dir() else _file(path)
@@ -104,7 +106,7 @@ def _file(path: Path) -> Store:
             return FeatureStore(path)  # whose message names what is wrong
         tabs = start.split(b"\n", 1)[0].count(b"\t")
         if b"\n" not in start:
-            while block := opened.read(START):
+            while opened.tell() < MAX_BYTES and (block := opened.read(START)):
                 tabs += block.split(b"\n", 1)[0].count(b"\t")
                 if b"\n" in block:
                     break

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr.regions.regions import Regions
-from cacr.regions.stores.arrays import from_base64
+from cacr.regions.stores.arrays import from_base64, structure
 from cacr.regions.stores.lines import Lines
 from cacr.regions.stores.named_arrays import float32, whole
 from cacr.regions.stores.store import Store
@@ -24,6 +24,8 @@ from cacr.regions.stores.tsv import MAX_REGIONS
 FEATURES, LABELS = "features.tsv", "predictions.tsv"
 POSITIONS = 6
 """Numbers after the features of a row."""
+MAX_STRUCTURE = 100 * MAX_REGIONS
+"""Characters of a line of JSON that are not within strings."""
 
 
 class VinvlStore(Store):
@@ -117,8 +119,11 @@ def _objects(columns: list[bytes], n: int) -> tuple[tuple[int, int] | None, list
     return size, objects
 
 
-def _json(text: bytes, file: str) -> Any:
+def _json(data: bytes, file: str) -> Any:
     try:
+        text = data.decode()
+        if structure(text) > MAX_STRUCTURE:
+            raise ValueError("more than its regions need")
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its line of {file} is not JSON ({error}); copy the file again") from error
