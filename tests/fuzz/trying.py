@@ -232,7 +232,7 @@ def outcome(reader: Reader, path: Path) -> str:
         return "read"
     except REFUSALS as error:
         said = str(error)
-        if path.name in said or str(path.parent) in said:
+        if path.name in said or any(str(folder) in said for folder in path.parents[:2]):  # of several files
             return "refused"
         return f"{type(error).__name__} without the file's name at {_where(error)}: {said[:200]!r}"
     except BaseException as error:

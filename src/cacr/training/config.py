@@ -181,7 +181,11 @@ class TrainConfig:
             FileNotFoundError: No such file.
             ValueError: Not TOML, an unknown key (with the closest known one), or a bad value.
         """
-        return cls(**(read_recipe(path) | overrides))
+        values = read_recipe(path) | overrides
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def to_toml(self) -> str:
         """The resolved configuration, with what each value means."""

@@ -36,7 +36,8 @@ class Metrics(TrainerCallback):
     ) -> None:
         """Drop the lines that will be made again."""
         if state.is_world_process_zero and self.path.is_file():
-            lines = [line for line in self.path.read_text().splitlines() if _step(line) <= state.global_step]
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+            lines = [line for line in text.splitlines() if _step(line) <= state.global_step]
             write_text_whole(self.path, "".join(f"{line}\n" for line in lines))
         self.progress(state.global_step, {})
 
@@ -71,5 +72,5 @@ class Metrics(TrainerCallback):
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):  # the last line of a killed run
+    except (ValueError, KeyError, TypeError, RecursionError):  # the last line of a killed run
         return float("inf")
