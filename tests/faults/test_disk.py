@@ -10,6 +10,9 @@ from tests.faults.driver import Bench
 from tests.faults.fault import Miss, Trial
 
 
+pytestmark = pytest.mark.slow  # a minute and more for each command
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     if not can_compile():
