@@ -9,7 +9,6 @@ from tests.faults.disk import FULL, MOUNTED, PRELOADED, can_compile, can_mount, 
 from tests.faults.driver import Bench
 from tests.faults.fault import Miss, Trial
 
-
 pytestmark = pytest.mark.slow  # a minute and more for each command
 
 

@@ -1,6 +1,5 @@
 """`Attended` refuses attention that nobody can look at."""
 
-
 import pytest
 import torch
 
