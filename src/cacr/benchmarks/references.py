@@ -94,7 +94,7 @@ def read_references(text: str) -> tuple[Reference, ...]:
     """
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"the references are no TOML: {error}") from error
     _check_keys(found, ("sizes", "published"), "part of the references")
     sizes = found.get("sizes", {})

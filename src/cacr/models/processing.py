@@ -36,10 +36,13 @@ class RegionProcessor(ProcessorMixin):
         self, tokenizer: Any, max_text_length: int = 60, max_regions: int | None = None, **kwargs: Any
     ):
         super().__init__(tokenizer, **kwargs)
-        if max_text_length < 3 or (max_regions is not None and max_regions < 1):
+        regions = 1 if max_regions is None else max_regions
+        if not all(type(n) is int for n in (max_text_length, regions)) or not (
+            3 <= max_text_length < 2**31 and regions >= 1
+        ):
             raise ValueError(
-                f"max_text_length is {max_text_length} and max_regions {max_regions}; expected room for [CLS], a word "
-                "and [SEP], and for one region at least"
+                f"max_text_length is {shortly(max_text_length)} and max_regions {shortly(max_regions)}; expected whole "
+                "numbers with room for [CLS], a word and [SEP], and for one region at least"
             )
         self.max_text_length, self.max_regions = max_text_length, max_regions
         self._said_cut = False

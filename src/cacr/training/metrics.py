@@ -71,6 +71,6 @@ class Metrics(TrainerCallback):
 
 def _step(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError, RecursionError):  # the last line of a killed run
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # the last line of a killed run
         return float("inf")

@@ -187,6 +187,8 @@ def _image_processor(preprocess: Mapping[str, Any], size: int, path: Path) -> An
     """OpenCLIP's preparation for evaluation: resize the shorter side, or both, and cut out the center."""
     from transformers import CLIPImageProcessorPil
 
+    if not isinstance(preprocess, Mapping):
+        raise ValueError(f"{path}: preprocess_cfg is {shortly(preprocess)}; expected an object")
     mode, interpolation = (
         preprocess.get("resize_mode", "shortest"),
         preprocess.get("interpolation", "bicubic"),
