@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 
 TIMES = 4
 """The tensors of a file may take so many times its bytes: the same one under two names is usual, a thousand is not."""
+MAX_HEADER = 4 * 2**20
+"""Bytes of a safetensors header: some 40,000 tensors. Of the library's own 100 MB many times as much would be made."""
 CURE = "It may be cut off, or hold more than tensors, which is never unpickled here; download it again"
 
 
@@ -25,6 +27,7 @@ def read_weights(path: Path) -> Any:
     """
     try:
         if path.suffix == ".safetensors":
+            _refuse_long_header(path)
             return load_file(path)
         _refuse_packed(path)
         loaded = torch.load(path, "cpu", weights_only=True)
@@ -35,6 +38,13 @@ def read_weights(path: Path) -> Any:
         if isinstance(error, pickle.UnpicklingError):
             first = "no torch file of plain tensors"  # torch's own sentence advises to unpickle it
         raise ValueError(f"{path} cannot be read as a checkpoint ({first}). {CURE}") from error
+
+
+def _refuse_long_header(path: Path) -> None:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header would have {length:,} bytes; expected at most {MAX_HEADER:,}")
 
 
 def _refuse_packed(path: Path) -> None:

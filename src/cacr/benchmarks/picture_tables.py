@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Options
 from cacr.data import Picture
 from cacr.data.parquet import batches, open_parquet
+from cacr.regions.picture_files import rgb_of
 
 DOWNLOAD = "download it again"
 KEPT = 2
@@ -112,10 +112,7 @@ class PictureTable:
         """
         data = self.encoded(row, column)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(BytesIO(data)) as image:
-                    return image.convert("RGB")
+            return rgb_of(BytesIO(data))
         except Exception as error:  # decoders of broken pictures raise all kinds
             raise ValueError(
                 f"{self.where(row)} has no readable picture in its column {column}: {error}; download the table again"

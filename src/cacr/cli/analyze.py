@@ -77,10 +77,10 @@ def analyze(
     from cacr.benchmarks import Options
     from cacr.cli.evaluate import open_detector_on
     from cacr.demo.start import open_scorer
+    from cacr.environment import environment
     from cacr.explore.analysis import check_new, summarize, write_analysis
     from cacr.explore.analysis.summary import check_pairing
     from cacr.scorers.looking import can_look
-    from cacr.training.folder import environment
 
     check_new(out)
     named = named_models(models)

@@ -146,7 +146,7 @@ def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: 
     """Ask what is not answered yet, and print the table; the table's numbers."""
     from cacr.benchmarks.records import read_about, read_records
     from cacr.benchmarks.running import answer, check_finished, finish
-    from cacr.training.folder import environment
+    from cacr.environment import environment
 
     if (out / f"{benchmark.name}.jsonl").is_file():
         check_finished(benchmark, work, scorer, out, options)

@@ -78,7 +78,8 @@ def _other_names(name: str) -> Iterator[str]:
     yield file
     yield stem
     yield f"{stem}.npz"
-    lower = f"flickr30k_{int(stem):012d}" if stem.isascii() and stem.isdecimal() else stem.lower()
+    digits = stem.isascii() and stem.isdecimal()
+    lower = f"flickr30k_{stem.lstrip('0').zfill(12)}" if digits else stem.lower()
     yield f"{lower}.npz"
     yield lower
 

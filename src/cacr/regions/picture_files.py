@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -27,10 +28,7 @@ def open_image(path: Path) -> Image.Image:
     if not path.is_file():
         raise FileNotFoundError(f"no picture at {path}; give the folder that holds the pictures")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                return image.convert("RGB")
+        return rgb_of(path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(
             f"{path} is too large a picture: {error}. Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS if you "
@@ -40,3 +38,11 @@ def open_image(path: Path) -> Image.Image:
         raise ValueError(
             f"{path} is not a readable picture: {error}; copy it again, or leave it out"
         ) from error
+
+
+def rgb_of(file: Path | BinaryIO) -> Image.Image:
+    """The pixels of a picture of one of `FORMATS` within Pillow's limit; what it raises otherwise is of all kinds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(file, formats=FORMATS) as image:
+            return image.convert("RGB")

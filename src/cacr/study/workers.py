@@ -216,8 +216,8 @@ def _measure(job: Job, model: Path | None) -> None:
     from cacr.benchmarks import BENCHMARKS
     from cacr.benchmarks.benchmark import Options, ask_all
     from cacr.benchmarks.records import write_records
+    from cacr.environment import environment
     from cacr.scorers.opening import open_scorer
-    from cacr.training.folder import environment
     from cacr.training.start import scenes_start
 
     with scenes_start() if model is None else nullcontext(model) as folder:

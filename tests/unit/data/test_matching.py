@@ -39,6 +39,7 @@ def test_published_names_are_recognized(picture, known):
         ("COCO_val2014_000000058350.jpg", ["coco_train2014_000000058350.npz"]),
         ("a.jpg", ["b.jpg"]),
         ("1" * 30 + ".jpg", ["1" * 29]),
+        ("1" * 5000 + ".jpg", ["1"]),
         ("", ["a"]),
     ],
 )

@@ -176,3 +176,14 @@ def test_a_shuffled_file_of_safetensors_is_refused(data, tmp_path):
         path.write_bytes(header.to_bytes(8, "little") + content[8:])
         with pytest.raises(ValueError, match=r"uniter\.safetensors cannot be read as a checkpoint"):
             read_checkpoint(path)
+
+
+def test_a_header_of_endless_tensors_is_refused_before_it_is_read(tmp_path):
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"{n}": entry for n in range(80_000)}).encode()
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors .*its header would have 5,[0-9,]+ bytes; expected"
+    ):
+        read_weights(file)

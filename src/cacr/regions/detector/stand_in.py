@@ -39,8 +39,8 @@ class TransformersDetector:
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         try:
-            model = AutoModelForObjectDetection.from_pretrained(name)
-            processor = AutoImageProcessor.from_pretrained(name)
+            model = AutoModelForObjectDetection.from_pretrained(name, trust_remote_code=False)
+            processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError, KeyError, ImportError) as error:
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(
