@@ -148,22 +148,21 @@ def _refuse_existing(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file is on the disk, or of a folder the names in it.
+    """Wait until a file is on the disk, or of a folder the names in it. Within `writing`, which names what is made.
 
     Raises:
-        NotWritten: The disk refused it.
+        OSError: The disk refused it.
     """
     if os.name != "posix" and path.is_dir():  # no such thing on Windows
         return
-    with writing(path):
-        opened = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-        try:
-            os.fsync(opened)
-        except OSError as error:
-            if not (path.is_dir() and error.errno in WITHOUT_SYNC):
-                raise
-        finally:
-            os.close(opened)
+    opened = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in WITHOUT_SYNC):
+            raise
+    finally:
+        os.close(opened)
 
 
 def remove_whole(folder: Path) -> None:

@@ -34,6 +34,8 @@ BYTES, SYNCED, CHANGED, REFUSED = range(4)
 NEVER = 2**62
 SENTENCE = re.compile(r"Error: (.+)")
 PAGE = 4096
+DATABASE = ".db could not be written"
+"""SQLite says of every refused sync that it is an error of the disk."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def check_said(victim: Victim, codes: list[int | None], trial: Trial, words: str
     if any(code not in (0, 1) for code in codes) or not any(codes):
         raise Miss(f"it ended with {codes}: {' '.join(victim.said.split())[-300:]}")
     sentences = SENTENCE.findall(victim.said)
-    told = [one for one in sentences if words in one]
+    told = [one for one in sentences if words in one or (DATABASE in one and BROKEN.says in one)]
     if len(told) != 1 or len(sentences) > trial.command.processes:
         raise Miss(f"{len(told)} of {len(sentences)} sentences say {words!r}: {' '.join(sentences)[-400:]}")
     if not _names_a_file(told[0], trial):
