@@ -59,6 +59,11 @@ def after_this_step() -> Iterator[Callable[[], bool]]:
         yield lambda: _told
 
 
+def reader(worker: int) -> None:
+    """For a process that reads for this one (``worker_init_fn``): it ends with this one, not by a signal to all."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def stop_if_told() -> None:
     """Between two pieces of work: the first may have ended although it was told to stop.
 

@@ -15,6 +15,8 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Options
 from cacr.data import Picture
 from cacr.data.parquet import batches, open_parquet
+from cacr.data.parquet_pages import Chunk, chunks
 from cacr.regions.picture_files import rgb_of
 
 DOWNLOAD = "download it again"
@@ -62,6 +65,7 @@ class PictureTable:
         self._columns = tuple(pictures)
         self._groups: list[tuple[int, Path, int]] = []  # first row, file, row group
         self._first: dict[Path, int] = {}
+        self._held: dict[Path, list[list[Chunk]]] = {}
         self._stored: list[dict[str, str | None]] = []
         self._kept: OrderedDict[int, Any] = OrderedDict()
         for file in self.files:
@@ -69,13 +73,14 @@ class PictureTable:
             with open_parquet(file, DOWNLOAD) as opened:
                 wanted = [*text, *(name for name in optional if name in opened.schema_arrow.names)]
                 paths = _check_columns(file, opened.schema_arrow, text, pictures)
-                for group in range(opened.num_row_groups):
+                held = self._held[file] = chunks(file)
+                found = batches(opened, file, [*wanted, *paths], held=held)
+                for group, some in groupby(found, itemgetter(0)):
                     self._groups.append((len(self.rows), file, group))
-                    for batch in batches(opened, file, [*wanted, *paths], group):
-                        for row in batch.to_pylist():
-                            stored = {name: row.pop(name, None) or {} for name in pictures}
-                            self._stored.append({name: stored[name].get("path") for name in pictures})
-                            self.rows.append(dict.fromkeys(optional) | row)
+                    for row in (row for _, batch in some for row in batch.to_pylist()):
+                        stored = {name: row.pop(name, None) or {} for name in pictures}
+                        self._stored.append({name: stored[name].get("path") for name in pictures})
+                        self.rows.append(dict.fromkeys(optional) | row)
 
     def where(self, row: int) -> str:
         """A row's file and number in it, from 1, for messages."""
@@ -92,7 +97,8 @@ class PictureTable:
         start, file, group = self._group_of(row)
         if start not in self._kept:
             with open_parquet(file, DOWNLOAD) as opened:
-                self._kept[start] = _table(batches(opened, file, self._columns, group))
+                found = batches(opened, file, self._columns, group, self._held[file])
+                self._kept[start] = _table(batch for _, batch in found)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(start)

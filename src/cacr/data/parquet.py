@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cacr.data.parquet_pages import Page, chunks, pages
+from cacr.data.parquet_pages import Chunk, Page, chunks, pages
 
 ALLOWED, TIMES = 64 << 20, 64
 """Bytes that a file may unpack to, whatever its size; and how many times its size beside them."""
@@ -47,14 +47,21 @@ def open_parquet(file: Path, cure: str = "copy it again") -> Iterator[Any]:
         raise ValueError(f"{file} is not a readable Parquet file ({error}); {cure}") from error
 
 
-def batches(opened: Any, file: Path, columns: Sequence[str], group: int | None = None) -> Iterator[Any]:
-    """The rows of some columns, as Arrow's record batches of `ROWS` at most.
+def batches(
+    opened: Any,
+    file: Path,
+    columns: Sequence[str],
+    group: int | None = None,
+    held: Sequence[Sequence[Chunk]] | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """The rows of some columns, as Arrow's record batches of `ROWS` at most, each with the number of its row group.
 
     Args:
         opened: By `open_parquet`.
         file: The same file.
         columns: Their names; ``image.path`` is a part of one.
         group: Only this row group; all if None.
+        held: The file's `chunks`, if they are known: to read them takes as long as there are row groups.
 
     Raises:
         ValueError: They unpack to more than a file of this size may.
@@ -64,7 +71,7 @@ def batches(opened: Any, file: Path, columns: Sequence[str], group: int | None =
     told = opened.metadata
     paths = [told.schema.column(index).path for index in range(told.num_columns)]
     leaves = [i for i, path in enumerate(paths) if any(f"{path}.".startswith(f"{name}.") for name in columns)]
-    unpacked, held = 0, chunks(file)
+    unpacked, held = 0, chunks(file) if held is None else held
     if [len(own) for own in held] != [told.num_columns] * told.num_row_groups:
         raise ValueError(f"{file} has row groups without all columns; copy it again")
     groups = range(told.num_row_groups) if group is None else [group]
@@ -88,7 +95,7 @@ def batches(opened: Any, file: Path, columns: Sequence[str], group: int | None =
         for batch in opened.iter_batches(rows[one], [one], columns=list(columns)):
             grown += batch.nbytes
             _refuse(grown, file)
-            yield batch
+            yield one, batch
 
 
 def _refuse(unpacked: int, file: Path) -> None:

@@ -63,7 +63,7 @@ def read_parquet(path: Path) -> Sequence[Entry]:
         part = file.stem.partition("-0")[0] if path.is_dir() else None
         with open_parquet(file) as opened:
             wanted = _columns(opened.schema_arrow.names, file)
-            entries += _batches((batch.to_pylist() for batch in batches(opened, file, wanted)), file, part)
+            entries += _batches((batch.to_pylist() for _, batch in batches(opened, file, wanted)), file, part)
     return _some(entries, path)
 
 

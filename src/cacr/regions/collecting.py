@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cacr._files import remove_leftovers, remove_whole, working_in, write_text_whole, write_whole
 from cacr._json import read_json
+from cacr._stopping import reader
 from cacr.regions.picture_files import ENDINGS, open_image
 from cacr.regions.regions import Regions
 from cacr.regions.stores import PartWriter, join_parts
@@ -267,7 +268,8 @@ def _detected(
 ) -> Iterator[tuple[str, Regions | str]]:
     """Image ids with their regions or with why there are none; pictures of one size share a batch."""
     waiting: dict[tuple[int, int], list[tuple[str, Image.Image]]] = {}
-    for image_id, picture in DataLoader(_Files(files), batch_size=None, num_workers=readers, shuffle=False):
+    loader = DataLoader(_Files(files), batch_size=None, num_workers=readers, worker_init_fn=reader)
+    for image_id, picture in loader:
         if isinstance(picture, str):
             yield image_id, picture
             continue

@@ -6,24 +6,41 @@ CHECKPOINT/complete   written last: the size of each other file, and what the lo
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from cacr._disk import writing
-from cacr._files import remove_whole, sync, write_text_whole
+from cacr._files import remove_leftovers, remove_whole, sync, write_text_whole
 from cacr._json import read_json
+from cacr._messages import shortly
 from cacr._processes import rank, world_size
 from cacr.training.guard import Guard
 from cacr.training.parts import PartsInLog
 from cacr.training.processes import every_process
 
 COMPLETE = "complete"
+NAME = re.compile(r"checkpoint-[0-9]+")
 
 
 def latest_checkpoint(run: Path) -> Path | None:
     """The newest checkpoint that was written to its end and has all of its files; None if there is none."""
-    whole = [folder for folder in (run / "checkpoints").glob("checkpoint-*") if _is_whole(folder)]
+    whole = [folder for folder in checkpoints(run) if _is_whole(folder)]
     return max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """All checkpoints of a run, whole or not."""
+    found = (run / "checkpoints").glob("checkpoint-*")
+    return [folder for folder in found if NAME.fullmatch(folder.name)]
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what a kill left of checkpoints: the Trainer would count them, and drop whole ones in their place."""
+    remove_leftovers(run / "checkpoints")
+    for folder in checkpoints(run):
+        if not (folder / COMPLETE).is_file():
+            remove_whole(folder)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -35,7 +52,14 @@ def _is_whole(folder: Path) -> bool:
 
 def _about(folder: Path) -> dict[str, Any]:
     file = folder / COMPLETE
-    return read_json(file) if file.stat().st_size else {}  # older versions said nothing there
+    if not file.stat().st_size:  # older versions said nothing there
+        return {}
+    about = read_json(file)
+    if not isinstance(about, dict):
+        raise ValueError(
+            f"{file} holds {shortly(about)}; expected an object. Remove that checkpoint to go on from another"
+        )
+    return about
 
 
 class WholeCheckpoints(PartsInLog):
@@ -69,6 +93,6 @@ class WholeCheckpoints(PartsInLog):
         about = _about(checkpoint)
         noted = about.get("noted", [])
         if len(noted) == world_size():
-            self.note_again(noted[rank()])
+            self.note_again(noted[rank()], self.args.device)
         if self.guard is not None:
             self.guard.go_on(about)

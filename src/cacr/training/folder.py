@@ -80,10 +80,12 @@ def make_run_folder(config: TrainConfig, pairs: CaptionSet | None = None) -> Non
 
 
 def note_resumed(config: TrainConfig, checkpoint: Path | None, pairs: CaptionSet | None = None) -> None:
-    """Add to environment.json what goes on with the run: from which step, and all that is not as at the start.
+    """Write the configuration in force, and add to environment.json what goes on with the run.
 
-    What is there stays as it is. A file that is not there or no JSON is left alone: no run is refused for want of it.
+    That is: from which step, and all that is not as at the start. What is there stays as it is. A file that is not
+    there or no JSON is left alone: no run is refused for want of it.
     """
+    write_text_whole(config.out / "config.toml", config.to_toml())  # what is `FREE` may be another now
     file = config.out / ENVIRONMENT
     try:
         first = json.loads(file.read_text(encoding="utf-8"))
@@ -92,9 +94,6 @@ def note_resumed(config: TrainConfig, checkpoint: Path | None, pairs: CaptionSet
     if not isinstance(first, dict):
         return
     now = environment() | {"folder": str(Path.cwd()), "data": data_of(config, pairs)}
-    now["data"]["configuration"] = configuration_hash(
-        (config.out / "config.toml").read_text(encoding="utf-8")
-    )
     changed = {name: value for name, value in now.items() if name == "command" or first.get(name) != value}
     step = 0 if checkpoint is None else int(checkpoint.name.split("-")[1])
     before = first.get("resumed")
@@ -128,9 +127,8 @@ def data_of(config: TrainConfig, pairs: CaptionSet | None = None) -> dict[str, A
 
 
 def configuration_hash(toml: str) -> str:
-    """Of every option in the text of a config.toml but the folder of the run, which says nothing of its numbers."""
-    options = tomllib.loads(toml)
-    options.pop("out", None)
+    """Of the options in the text of a config.toml that say something of the run's numbers: all that are not `FREE`."""
+    options = {name: value for name, value in tomllib.loads(toml).items() if name not in FREE}
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -36,9 +36,11 @@ class PartsInLog:
         """What was noted since the last line of the log, by this process: a checkpoint keeps it."""
         return {name: torch.stack(values).tolist() for name, values in (self._noted or {}).items()}
 
-    def note_again(self, noted: Mapping[str, Sequence[float]]) -> None:
-        """Go on with the values of a checkpoint, as if the run had not been stopped."""
-        self._noted = {name: list(torch.tensor(values)) for name, values in noted.items()} or None
+    def note_again(self, noted: Mapping[str, Sequence[float]], device: torch.device) -> None:
+        """Go on with the values of a checkpoint, as if the run had not been stopped; more come from the device."""
+        self._noted = {
+            name: list(torch.tensor(values, device=device)) for name, values in noted.items()
+        } or None
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """The Trainer's numbers and the parts; in a line of evaluation only the Trainer's."""

@@ -25,6 +25,7 @@ from cacr._stopping import STOPPED, Preempted, after_this_step
 from cacr.data import CaptionSet, open_captions
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.models.processing import RegionProcessor
+from cacr.training.checkpoints import checkpoints, remove_unfinished
 from cacr.training.config import TrainConfig
 from cacr.training.folder import check_run_folder, make_run_folder, note_resumed
 from cacr.training.groups import GroupCollator, GroupDataset
@@ -66,6 +67,7 @@ def train(config: TrainConfig, resume: bool = False, progress: Progress = lambda
             on_main(lambda: check_run_folder(config, resume))  # nobody else began meanwhile
             if resume:
                 on_main(lambda: note_resumed(config, checkpoint, pairs))
+                on_main(lambda: remove_unfinished(config.out))
             else:
                 on_main(lambda: make_run_folder(config, pairs))
             return _train(config, checkpoint, pairs, dev, model, processor, progress)
@@ -232,5 +234,5 @@ def _held(folder: Path) -> Iterator[None]:
 
 def clear_checkpoints(run: Path) -> None:
     """Delete what is only needed to resume; logs of trackers stay."""
-    for folder in (run / "checkpoints").glob("checkpoint-*"):
+    for folder in checkpoints(run):
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,16 +10,18 @@ Source: github.com/ChenRocks/UNITER, train_itm_hard_negatives.py; github.com/Kho
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sized
+from collections.abc import Callable, Mapping, Sized
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer
 
+from cacr._stopping import reader
 from cacr.attention import AttentionBlocks
 from cacr.data import CaptionSet
 from cacr.losses import SCHEDULES, attention_loss, hardest_negatives, ranking_loss
@@ -72,6 +74,13 @@ class RetrievalTrainer(WholeCheckpoints, Trainer):
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
         assert isinstance(self.train_dataset, Sized)
         return SequentialSampler(self.train_dataset)  # items draw their own order; see GroupDataset
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The Trainer's own; its readers outlive the SIGTERM after which a step is ended and saved."""
+        loader = super().get_train_dataloader()
+        own = getattr(loader, "base_dataloader", loader)  # accelerate wraps it
+        own.worker_init_fn = partial(_read, own.worker_init_fn)
+        return loader
 
     def compute_loss(
         self,
@@ -271,3 +280,9 @@ def _in_order(found: list[Tensor], parts: list[Host]) -> Tensor:
     device = found[0].device
     order = torch.from_numpy(np.concatenate(parts).argsort()).to(device, non_blocking=device.type == "cuda")
     return torch.cat(found).index_select(0, order)
+
+
+def _read(begin: Callable[[int], None] | None, worker: int) -> None:
+    reader(worker)
+    if begin is not None:
+        begin(worker)

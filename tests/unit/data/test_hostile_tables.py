@@ -85,6 +85,16 @@ def test_pictures_in_a_table_have_the_same_limits(tmp_path):
         table.encoded(0, "image")
 
 
+def test_limits_count_all_row_groups_of_a_table_together(tmp_path):
+    path, groups = tmp_path / "test.parquet", 8
+    captions, pictures = repeated("y" * 20_000, 100 * groups), repeated(b"y", 100 * groups)
+    written = pa.table({"caption": captions, "image": pictures})
+    pq.write_table(written, path, compression="zstd", store_schema=False, row_group_size=100)
+    assert 100 * 20_000 < ALLOWED + 64 * path.stat().st_size < groups * 100 * 20_000
+    with pytest.raises(ValueError, match=r"test\.parquet unpacks to"):
+        PictureTable([path], ["caption"], ["image"])
+
+
 def test_a_footer_that_lies_about_sizes_is_not_believed(tmp_path):
     path = bomb(tmp_path / "captions.parquet", "a page of one letter")
     with open_parquet(path) as opened:
@@ -114,8 +124,8 @@ def test_an_ordinary_table_is_read_however_it_was_written(tmp_path, options):
     with open_parquet(tmp_path / "t.parquet") as opened:
         found = [
             row
-            for b in batches(opened, tmp_path / "t.parquet", ["image", "caption"])
-            for row in b.to_pylist()
+            for _, batch in batches(opened, tmp_path / "t.parquet", ["image", "caption"])
+            for row in batch.to_pylist()
         ]
     assert found == rows
 

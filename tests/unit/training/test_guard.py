@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
+from multiprocessing import active_children, current_process
 
 import pytest
 import torch
@@ -12,9 +14,10 @@ from safetensors.torch import load_file
 from cacr._stopping import Preempted, after_this_step, exit_code, preemptible
 from cacr.recipes import recipe_path
 from cacr.training import TrainConfig, train
-from cacr.training.checkpoints import latest_checkpoint
+from cacr.training.checkpoints import latest_checkpoint, remove_unfinished
 from cacr.training.groups import GroupCollator
 from cacr.training.guard import IN_A_ROW, NonFiniteLoss
+from cacr.training.parts import PartsInLog
 
 
 @pytest.fixture
@@ -114,15 +117,18 @@ def test_skipping_ends_where_every_step_is_broken(config, monkeypatch):
     assert lines(config)[-1]["skipped"] == IN_A_ROW - 1
 
 
-@pytest.mark.parametrize(("step", "log_every"), [(1, 1), (3, 4), (4, 4)])
-def test_a_run_told_to_stop_resumes_to_the_same_weights_and_lines(config, tmp_path, step, log_every):
-    config = replace(config, log_every=log_every)
+@pytest.mark.parametrize(("step", "log_every", "readers"), [(1, 1, 0), (3, 4, 1), (4, 4, 0)])
+def test_a_run_told_to_stop_resumes_to_the_same_weights_and_lines(config, tmp_path, step, log_every, readers):
+    config = replace(config, log_every=log_every, readers=readers)
     whole = replace(config, out=tmp_path / "whole")
     train(whole)
 
     def told(done, numbers):
         if done == step:
-            os.kill(os.getpid(), signal.SIGTERM)
+            readers_of_this_run = active_children()
+            assert len(readers_of_this_run) == readers
+            for process in (*readers_of_this_run, current_process()):  # a scheduler tells them all
+                os.kill(process.pid, signal.SIGTERM)
 
     with pytest.raises(Preempted):
         train(config, progress=told)
@@ -148,9 +154,27 @@ def test_a_checkpoint_that_lost_a_part_of_a_file_does_not_count(config):
 
     with pytest.raises(Preempted):
         train(config, progress=told)
-    optimizer = latest_checkpoint(config.out) / "optimizer.pt"
+    newest = latest_checkpoint(config.out)
+    shutil.copytree(newest, newest.with_name("checkpoint-5 by hand"))
+    optimizer = newest / "optimizer.pt"
     optimizer.write_bytes(optimizer.read_bytes()[:-1])
     assert latest_checkpoint(config.out).name == "checkpoint-4"
+
+
+def test_what_a_kill_left_of_checkpoints_is_removed_on_going_on_and_nothing_else_is(config):
+    run = config.out / "checkpoints"
+    for name in ("checkpoint-2", "checkpoint-4", "checkpoint-4 by hand"):
+        (run / name).mkdir(parents=True)
+    (run / "checkpoint-2" / "complete").write_text("{}")
+    remove_unfinished(config.out)
+    assert sorted(one.name for one in run.iterdir()) == ["checkpoint-2", "checkpoint-4 by hand"]
+
+
+def test_what_was_noted_before_a_stop_goes_on_where_the_model_is():
+    parts = PartsInLog()
+    parts.note_again({"loss": [1.0]}, torch.device("meta"))
+    parts.note(loss=torch.zeros((), device="meta"))
+    assert {value.device.type for value in parts._noted["loss"]} == {"meta"}
 
 
 def test_the_first_sigterm_stops_work_and_later_ones_do_not_disturb_what_is_being_saved():
