@@ -86,5 +86,5 @@ def _handling(handler: Callable[[int, Any], None], to_the_end: bool = False) -> 
     try:
         yield
     finally:
-        if not (to_the_end and _told):
-            signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+        after = before if before is not None else signal.SIG_DFL
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if to_the_end and _told else after)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr._files import write_text_whole
+from cacr._files import working_in, write_text_whole
 from cacr.benchmarks.power import detectable_from, holm, paired_test
 from cacr.explore import save_figures
 from cacr.statistics import LEVEL
@@ -145,9 +145,14 @@ def write_report(plan: StudyPlan, done: Sequence[Job], out: Path, command: str) 
     """Write the report of the whole seeds among the finished jobs; the results.
 
     Raises:
+        BlockingIOError: Another process is at work in the folder.
         ValueError: No seed is whole yet.
     """
-    jobs = finished(plan, done)
+    with working_in(out):
+        return _write_report(plan, finished(plan, done), out, command)
+
+
+def _write_report(plan: StudyPlan, jobs: Sequence[Job], out: Path, command: str) -> dict[str, Any]:
     seeds = {job.seed for job in jobs} - {None}
     if not seeds:
         raise ValueError(

@@ -1,6 +1,6 @@
-"""An analysis on disk: analysis.json, analysis.md and records.jsonl, whole or not there; then the figures.
+"""An analysis on disk: analysis.json, analysis.md, records.jsonl and figures, whole or not there.
 
-Figures come last and one by one, so that one that cannot be drawn costs no number and no other figure.
+A figure that cannot be drawn costs no number and no other figure.
 """
 
 from __future__ import annotations
@@ -47,22 +47,24 @@ def write_analysis(out: Path, found: Mapping[str, Any], subjects: Sequence[Subje
 
     Raises:
         FileExistsError: It exists.
-        NotWritten: The disk refused it. Where it refused a figure, the numbers are there.
+        NotWritten: The disk refused it.
     """
     check_new(out)
-    write_whole(out, lambda folder: _fill(folder, found, subjects))
-    lost = []
-    for name, draw in _drawings(found, subjects).items():
-        try:
-            if (figure := draw()) is not None:
-                _save(figure, out, name)
-        except NotWritten as error:
-            raise NotWritten(
-                f"{error}. The numbers in {out} are whole, figures are missing", error.errno
-            ) from error
-        except Exception as error:  # of any kind: fonts and matplotlib have many
-            why = str(error).strip() or type(error).__name__
-            lost.append(f"The figure {name} could not be drawn, the numbers are whole: {why}")
+    lost: list[str] = []
+
+    def write(folder: Path) -> None:
+        _fill(folder, found, subjects)
+        for name, draw in _drawings(found, subjects).items():
+            try:
+                if (figure := draw()) is not None:
+                    _save(figure, folder, name)
+            except NotWritten:
+                raise
+            except Exception as error:  # of any kind: fonts and matplotlib have many
+                why = str(error).strip() or type(error).__name__
+                lost.append(f"The figure {name} could not be drawn, the numbers are whole: {why}")
+
+    write_whole(out, write)
     return lost
 
 
