@@ -9,8 +9,6 @@ from tests.faults.disk import FULL, MOUNTED, PRELOADED, can_compile, can_mount, 
 from tests.faults.driver import Bench
 from tests.faults.fault import Miss, Trial
 
-pytestmark = pytest.mark.slow  # a minute and more for each command
-
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
@@ -19,17 +17,26 @@ def bench(tmp_path_factory):
     return Bench(tmp_path_factory.mktemp("faults"), preloaded())
 
 
-@pytest.mark.parametrize("fault", PRELOADED, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=[pytest.mark.slow] if number else [])
+        for number, fault in enumerate(PRELOADED)
+    ],
+    ids=lambda fault: fault.name,
+)
 def test_a_disk_that_refuses_ends_a_command_with_a_sentence_and_harms_nothing(bench, fault):
     row = bench.row(fault, COMMANDS["convert"], 1, seed=0)
     assert (row.misses, row.survived) == ([], 1)
 
 
+@pytest.mark.slow
 def test_answers_survive_a_full_disk_and_are_not_asked_again(bench):
     row = bench.row(PRELOADED[0], COMMANDS["eval"], 1, seed=0)
     assert (row.misses, row.survived) == ([], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", MOUNTED, ids=lambda fault: fault.name)
 def test_a_small_disk_of_its_own_says_the_same(bench, fault):
     if not can_mount():

@@ -22,7 +22,9 @@ def on():
         yield made
 
 
-@pytest.mark.parametrize(("name", "points"), [("train", 2), ("features --convert", 2), ("convert", 2)])
+@pytest.mark.parametrize(
+    ("name", "points"), [("train", 2), ("eval", 1), ("features --convert", 2), ("convert", 2)]
+)
 def test_a_run_killed_where_it_changes_the_disk_goes_on_to_the_same_results(on, name, points):
     row = on.row(FAULTS["kill -9 at a change of the disk"], COMMANDS[name], points, seed=1)
     assert row.survived == row.tried == points, row.misses
