@@ -119,16 +119,16 @@ def told(error: BaseException) -> str | None:
         return f"{name}: {error.strerror.lower()}" if known else None  # type: ignore[attr-defined]
     if number in (errno.EACCES, errno.EPERM) and name is not None:
         return f"{_final(Path(name))} could not be read or written: {REASONS[number][0]}. {ELSEWHERE}"
-    return sentence(Path.cwd() if name is None else Path(os.fsdecode(name)), number)
+    return sentence(Path.cwd() if name is None else Path(os.fsdecode(name)), number, tried="read or written")
 
 
-def sentence(path: Path, number: int, size: int | None = None) -> str:
-    """What could not be written, why, the room there is, and what to do."""
+def sentence(path: Path, number: int, size: int | None = None, tried: str = "written") -> str:
+    """What could not be done to a file, why, the room there is, and what to do."""
     why, cure = REASONS[number]
     free = _free(path) if cure == ROOM else None
     room = "" if free is None else f" ({free:,} bytes are free"
     room += f", {size:,} are needed)" if room and size is not None else ")" if room else ""
-    return f"{_final(path)} could not be written: {why}{room}. {cure}"
+    return f"{_final(path)} could not be {tried}: {why}{room}. {cure}"
 
 
 def _final(path: Path) -> Path:

@@ -34,7 +34,7 @@ BYTES, SYNCED, CHANGED, REFUSED = range(4)
 NEVER = 2**62
 SENTENCE = re.compile(r"Error: (.+)")
 PAGE = 4096
-DATABASE = ".db could not be written"
+DATABASE = ".db could not be "
 """SQLite says of every refused sync that it is an error of the disk."""
 
 

@@ -85,13 +85,13 @@ def test_torch_does_not_say_why_it_cannot_write_so_it_is_tried(tmp_path, monkeyp
 
 
 def test_what_nobody_made_a_sentence_of_is_told_at_the_end():
-    assert told(OSError(errno.EROFS, "Read-only file system", "runs")).startswith("runs could not be written")
+    assert told(OSError(errno.EROFS, "Read-only file system", "runs")).startswith("runs could not be read or written")
     assert "could not be read or written: permission is denied" in told(
         PermissionError(errno.EACCES, "Permission denied", "runs")
     )
     assert told(NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/b")) == "a.txt/b: not a directory"
     assert told(OSError(errno.ENOSPC, "No space left on device")).startswith(
-        f"{Path.cwd()} could not be written"
+        f"{Path.cwd()} could not be read or written"
     )
     assert told(ValueError("a sentence")) is None
     assert told(NotWritten("a sentence", errno.ENOSPC)) is None
