@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cacr._messages import shortly
+
 CURE = "copy it again, or correct it there"
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """What may be half a pair; most often it is one of two."""
@@ -33,6 +35,18 @@ def read_json(path: Path, cure: str = CURE) -> Any:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error}); {cure}") from error
     return parse_json(content, str(path), cure)
+
+
+def read_object(path: Path, cure: str = CURE) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        ValueError: It is no JSON, or another value; or no file that can be read.
+    """
+    found = read_json(path, cure)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds {shortly(found)}; expected an object: {cure}")
+    return found
 
 
 def json_lines(path: Path, cure: str = CURE) -> Iterator[tuple[int, Any]]:

@@ -1,7 +1,7 @@
 """What a number was made with, as far as a repetition must know it: versions, code, machine, settings.
 
-Every run folder and every record holds it. Where files lie, names of people and of machines are left out: records are
-published. Data have hashes of their own (`cacr.data.contents`).
+Every run folder and every record holds it, and records are published: names of people and of machines are not asked
+for. ``command`` has the words that were typed, paths in them too. Data have hashes of their own (`cacr.data.contents`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,27 +25,28 @@ PACKAGES = (
 )
 """Whose versions are recorded, where they are installed."""
 OF_NUMBERS = (
-    *(
-        "OMP_",
-        "MKL_",
-        "KMP_",
-        "GOMP_",
-        "OPENBLAS_",
-        "BLIS_",
-        "ONEDNN_",
-        "DNNL_",
-        "ATEN_",
-        "CUBLAS_",
-        "CUDNN_",
-    ),
-    *("NVIDIA_TF32_OVERRIDE", "NCCL_ALGO", "NCCL_PROTO", "TORCH_ALLOW_TF32", "TORCH_BLAS", "TORCHINDUCTOR_"),
-    *(
-        "TORCH_CUDNN",
-        "PYTORCH_CUDA_ALLOC_CONF",
-        "PYTHONHASHSEED",
-        "CUDA_LAUNCH_BLOCKING",
-        "CUDA_VISIBLE_DEVICES",
-    ),
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "GOMP_",
+    "OPENBLAS_",
+    "BLIS_",
+    "ONEDNN_",
+    "DNNL_",
+    "ATEN_",
+    "CUBLAS_",
+    "CUDNN_",
+    "NVIDIA_TF32_OVERRIDE",
+    "NCCL_ALGO",
+    "NCCL_PROTO",
+    "TORCH_ALLOW_TF32",
+    "TORCH_BLAS",
+    "TORCHINDUCTOR_",
+    "TORCH_CUDNN",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTHONHASHSEED",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_VISIBLE_DEVICES",
 )
 """Beginnings of the names of environment variables that change numbers or the order in which they are added up."""
 
@@ -91,9 +93,9 @@ def environment() -> dict[str, Any]:
     }
 
 
-def variables() -> dict[str, str]:
-    """The environment variables of this process that change numbers."""
-    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(OF_NUMBERS)}
+def variables(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment variables that change numbers, of this process or of those that are given."""
+    return {name: value for name, value in sorted(given.items()) if name.startswith(OF_NUMBERS)}
 
 
 def code_hash(home: Path = HOME) -> str:

@@ -106,7 +106,7 @@ def victim(
         getattr(import_module(module), name)(**more.get("with", {}))
     from cacr.cli import main
 
-    return main(arguments)
+    return main()
 
 
 def _fork_workers() -> None:

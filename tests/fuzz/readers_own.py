@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,9 @@ from cacr.benchmarks import BENCHMARKS, Options, table
 from cacr.benchmarks.records import read_about, read_records
 from cacr.benchmarks.references import read_references
 from cacr.benchmarks.running import answer, finish
+from cacr.environment import OF_NUMBERS, environment, variables
+from cacr.repeating.recorded import read_environment
+from cacr.repeating.then_now import as_then, differences, folder_of, notes
 from cacr.scorers import ConstantScorer
 from cacr.study.plan import StudyPlan
 from cacr.sweep.plan import SweepPlan
@@ -53,6 +57,17 @@ def _references(path: Path) -> None:
 
 def _run(path: Path) -> None:
     check_run_folder(TrainConfig(out=path.parent), resume=True)
+
+
+def _environment(path: Path) -> None:
+    """As `cacr repeat` looks at it before and after the new run."""
+    then = read_environment(path)
+    given = as_then(then)
+    found, _ = differences(then, NOW | {"variables": variables(given)})
+    json.dumps([one.to_json() for one in found])
+    "".join(notes(then)) + str(folder_of(then))
+    if strange := [name for name in given.keys() - os.environ if not name.startswith(MAY_BE_GIVEN)]:
+        raise AssertionError(f"the new run is given {strange[0]}")
 
 
 def _metrics(path: Path) -> None:
@@ -133,6 +148,21 @@ source = "arXiv:2204.03162"
 scores = { text = 0.38, image = 0.14 }
 """
 
+NOW = environment()
+MAY_BE_GIVEN = (*OF_NUMBERS, "PYTHONSAFEPATH")
+_MADE = NOW | {
+    "command": ["cacr", "train", "scenes"],
+    "variables": {"OMP_NUM_THREADS": "2", "MKL_CBWR": "AVX2"},
+    "folder": "/a",
+    "data": {
+        "configuration": "0123",
+        "captions": "4567",
+        "features": {"hash": "89", "bytes": 5},
+        "model": None,
+    },
+    "resumed": [{"step": 2, "command": ["cacr", "train"], "threads": 1}],
+}
+
 READERS: tuple[Reader, ...] = (
     Reader("records of pairs (.jsonl)", "scenes.jsonl", (_TWO,), _records, text=True),
     Reader("records of retrieval (.jsonl)", "retrieval.jsonl", (_QUERIES,), _records, text=True),
@@ -152,5 +182,12 @@ READERS: tuple[Reader, ...] = (
     Reader("study (.toml)", "plan.toml", (_PLAN,), StudyPlan.from_toml, text=True),
     Reader("references (.toml)", "references.toml", (_PUBLISHED,), _references, text=True),
     Reader("run, configuration (.toml)", "config.toml", (TrainConfig().to_toml().encode(),), _run, text=True),
+    Reader(
+        "environment of a run (.json)",
+        "environment.json",
+        (json.dumps(_MADE, indent=1).encode(),),
+        _environment,
+        text=True,
+    ),
     Reader("run, metrics (.jsonl)", "metrics.jsonl", (b'{"step": 5, "loss": 0.5}\n',), _metrics, text=True),
 )

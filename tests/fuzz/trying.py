@@ -168,6 +168,7 @@ def _child(feed: Feed, trying: Trying, log: Path) -> None:
         for stream, where in enumerate((quiet, quiet, noise)):
             os.dup2(where, stream)
         faulthandler.disable()
+        os.environ["RUST_BACKTRACE"] = "0"  # to say where a panic was takes seconds, once a child
         warnings.simplefilter("ignore")
         room = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + AT_LEAST
         resource.setrlimit(resource.RLIMIT_AS, (room, room))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import write_text_whole
-from cacr._json import parse_json, read_json
+from cacr._json import parse_json, read_object
 from cacr._messages import shortly
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, table
 from cacr.data import Scorer
@@ -117,9 +117,7 @@ def read_about(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.json"
     if not path.is_file():
         return {}
-    about = read_json(path, "measure again")
-    if not isinstance(about, dict):
-        raise ValueError(f"{path} is no JSON object; measure again")
+    about = read_object(path, "measure again")
     for key, (fits, expected) in ABOUT.items():
         if key in about and not fits(about[key]):
             raise ValueError(f"{path}: {key} is {shortly(about[key])}; expected {expected}: measure again")
@@ -211,11 +209,11 @@ def check_record(record: Any, benchmark: Benchmark | None = None) -> None:
             raise ValueError(f"has the match {shortly(match)}; expected {expected}")
         if "answers" in record and (len(match), len(match[0])) != (4, 2):
             raise ValueError(f"has the match {shortly(match)}; expected 4 answers with 2 pictures")
-    for key in ("rank", "own"):
-        if "pool" in record and record.get(key, 1) > record["pool"]:
-            raise ValueError(
-                f"has {key} {record[key]} in a pool of {record['pool']}; expected no more than that"
-            )
+    pool, rank, own = record.get("pool", math.inf), record.get("rank", 1), record.get("own", 1)
+    if rank > pool:
+        raise ValueError(f"has rank {rank} in a pool of {pool}; expected no more than that")
+    if own >= pool:
+        raise ValueError(f"has own {own} in a pool of {pool}; expected less: an answer that is wrong too")
 
 
 def as_match(value: Any) -> list[list[float]]:

@@ -150,7 +150,7 @@ def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """
     try:
         a, b = (np.array(of.get("fingerprint", ()), dtype=np.float64) for of in (one, other))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     with np.errstate(over="ignore"):
         close = a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True)

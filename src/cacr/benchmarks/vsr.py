@@ -142,7 +142,7 @@ def right(records: Sequence[Record]) -> Outcomes:
     """
     match = np.array([record["match"][0][0] for record in records], dtype=np.float64)
     label = np.array([record["label"] for record in records], dtype=bool)
-    half = np.array([_half(cluster) for cluster in clusters_of(records).tolist()], dtype=bool)
+    half = np.array([_half(str(cluster)) for cluster in clusters_of(records).tolist()], dtype=bool)
     thresholds = np.empty(len(match))
     for side in (False, True):
         thresholds[half == side] = best_threshold(match[half != side], label[half != side])

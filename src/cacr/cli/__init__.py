@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "repeat": (
         "cacr.cli.repeat:repeat",
-        "Run again what a folder holds, and compare: the same, bit for bit, or what differs.",
+        "Run again what a folder holds, and compare: the same, bit for bit, or what differs (exit code 3).",
     ),
     "explore": (
         "cacr.cli.explore:explore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +18,10 @@ from cacr.benchmarks import BENCHMARKS, Benchmark, Options
 from cacr.benchmarks.benchmark import Work
 from cacr.benchmarks.tables import Form
 from cacr.cli.show import bar, print_evaluation, tell
+from cacr.data import Scorer
+
+OF_THE_FOLDER = ("out", "resume", "form", "json_")
+"""Options that say where, and not what is measured with what."""
 
 
 def evaluate(
@@ -80,6 +84,47 @@ def evaluate(
         form: How tables are printed.
         json_: The same as --form json.
     """
+    given = {name: value for name, value in locals().items() if name not in OF_THE_FOLDER}
+    import torch
+
+    out = out or _folder(model, benchmarks)
+    if not resume and rank() == 0 and not may_begin(out):
+        raise FileExistsError(
+            f"{out} exists and is not overwritten; go on with it by --resume, or give another folder with --out"
+        )
+    scorer, works = open_works(**given)
+    if world_size() > 1:
+        # processes end far apart, and one that waits is not lost
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
+    form = "json" if json_ else form
+    out.mkdir(parents=True, exist_ok=True)
+    with working_in(out, rank()):
+        tables = {b.name: _measure(b, work, scorer, out, options, form) for b, options, work in works}
+    if world_size() > 1:
+        torch.distributed.destroy_process_group()
+    if rank() == 0:
+        if form == "json":
+            print(json.dumps(tables, indent=1))
+        else:
+            tell(f"Records are in {out}. Make the tables again:  cacr rescore {out}", form)
+    return 0
+
+
+def open_works(
+    model: str, benchmarks: list[str], **given: Any
+) -> tuple[Scorer, list[tuple[Benchmark, Options, Work]]]:
+    """The scorer, and of each benchmark what it is told and what it asks: a missing file is said before that.
+
+    Args:
+        model: As of `evaluate`.
+        benchmarks: Names.
+        given: Every other option of `evaluate` but `OF_THE_FOLDER`, under its name.
+
+    Raises:
+        FileNotFoundError: No such model, or no such data.
+        ValueError: No or an unknown benchmark, an option that means nothing for any of them or for the model, data
+            that cannot be read, or pictures without what the model reads.
+    """
     import torch
 
     from cacr.demo.start import open_scorer
@@ -87,59 +132,19 @@ def evaluate(
     chosen = [known_benchmark(name) for name in dict.fromkeys(benchmarks)]
     if not chosen:
         raise ValueError(f"no benchmark is named; known: {', '.join(BENCHMARKS)}")
-    out = out or _folder(model, benchmarks)
-    if not resume and rank() == 0 and not may_begin(out):
-        raise FileExistsError(
-            f"{out} exists and is not overwritten; go on with it by --resume, or give another folder with --out"
-        )
-    given = Options(
-        data=data,
-        features=features,
-        images=tuple(images or ()),
-        detector=open_detector_on(detector, device),
-        missing=missing,
-        split=split,
-        n=n,
-        seed=seed,
-        errata=errata,
-    )
-    asked = {
-        "score": score,
-        "device": device,
-        "memory": memory,
-        "dtype": getattr(torch, dtype),
-        "template": template,
-        "answer": answer,
-        "normalize": normalize,
-        "pool": pool,
-        "quick_gelu": quick_gelu,
-        "tokenizer": tokenizer,
-    }
-    scorer = open_scorer(model, **{name: value for name, value in asked.items() if value is not None})
-    options = options_of(chosen, given)
+    given = {name: value for name, value in given.items() if value is not None}
+    given["dtype"] = getattr(torch, given["dtype"])
+    told = {one.name: given.pop(one.name) for one in fields(Options) if one.name in given}
+    told["images"] = tuple(told.get("images", ()))
+    told["detector"] = open_detector_on(told.get("detector"), given.get("device"))
+    scorer = open_scorer(model, **given)
+    options = options_of(chosen, Options(**told))
     if getattr(scorer, "looks_at", "pixels") == "nothing":  # no picture is looked for, so none can be missing
         options = {name: replace(one, blind=True, features=None, images=()) for name, one in options.items()}
-    works = [b.open(options[b.name]) for b in chosen]  # a missing file is said before anything is asked
-    for benchmark, work in zip(chosen, works, strict=True):
+    works = [(b, options[b.name], b.open(options[b.name])) for b in chosen]
+    for benchmark, _, work in works:
         check_sight(benchmark, work, scorer)
-    if world_size() > 1:
-        # processes end far apart, and one that waits is not lost
-        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
-    form = "json" if json_ else form
-    out.mkdir(parents=True, exist_ok=True)
-    with working_in(out, rank()):
-        tables = [
-            _measure(b, work, scorer, out, options[b.name], form)
-            for b, work in zip(chosen, works, strict=True)
-        ]
-    if world_size() > 1:
-        torch.distributed.destroy_process_group()
-    if rank() == 0:
-        if form == "json":
-            print(json.dumps({b.name: rows for b, rows in zip(chosen, tables, strict=True)}, indent=1))
-        else:
-            tell(f"Records are in {out}. Make the tables again:  cacr rescore {out}", form)
-    return 0
+    return scorer, works
 
 
 def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: Options, form: Form) -> Any:

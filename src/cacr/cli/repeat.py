@@ -6,33 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from cacr.cli.show import console, tell
 from cacr.repeating import Repeated
 from cacr.repeating import repeat as do_again
 
-OF_SCORER = (
-    *(
-        "score",
-        "device",
-        "memory",
-        "dtype",
-        "template",
-        "answer",
-        "normalize",
-        "pool",
-        "quick_gelu",
-        "tokenizer",
-    ),
-)
-OF_BENCHMARK = ("data", "features", "images", "missing", "split", "n", "seed", "errata")
+DIFFERS = 3
+"""Exit code where the repetition is not the same: 1 is of errors."""
 
 
 def repeat(run: Path, /, *, out: Path | None = None, resume: bool = False, anyway: bool = False) -> int:
-    """Run again what a folder holds, and compare: the same, bit for bit, or what differs. Exit code 0 or 1.
+    """Run again what a folder holds, and compare: the same, bit for bit, or what differs. Exit code 0 or 3.
 
     Says first what is not as it was then: versions, code, machine, data. Works on folders of train, eval, sweep, demo,
-    study and analyze. The new run has the threads and environment variables of then.
+    study and analyze. The new run has the threads and environment variables of then. The exit code
+    is 3 where something differs, and 1 where it could not be run or compared.
 
     Args:
         run: The folder; it is only read.
@@ -48,7 +37,7 @@ def repeat(run: Path, /, *, out: Path | None = None, resume: bool = False, anywa
     for sentence in sentences(found):
         tell(sentence)
     tell(f"The new run is in {out}/again, all differences in {out}/repeat.json.")
-    return 0 if found.same else 1
+    return 0 if found.same else DIFFERS
 
 
 def _show(known: Repeated) -> None:
@@ -61,7 +50,7 @@ def _show(known: Repeated) -> None:
         for name in ("", "then", "now"):
             table.add_column(name)
         for one in differs:
-            table.add_row(one.what, str(one.then), str(one.now))
+            table.add_row(*(Text(str(value)) for value in (one.what, one.then, one.now)))
         console.print(table)
     for command in known.commands:
         tell(f"Again:  cacr {' '.join(command)}")
@@ -74,28 +63,23 @@ def seen_now(command: list[str]) -> dict[str, dict[str, Any]]:
         FileNotFoundError: Data or a model that are no longer there.
         ValueError: Data or a model that cannot be read, or a command that is none.
     """
-    import torch
+    from cyclopts import CycloptsError
 
-    from cacr.benchmarks import Options
     from cacr.cli import app
-    from cacr.cli.evaluate import known_benchmark, options_of
-    from cacr.demo.start import open_scorer
+    from cacr.cli.evaluate import OF_THE_FOLDER, evaluate, open_works
 
-    given = app().parse_args(command, exit_on_error=False, print_error=False)[1].arguments
-    benchmarks = [known_benchmark(name) for name in dict.fromkeys(given["benchmarks"])]
-    asked = {name: given[name] for name in OF_SCORER if given.get(name) is not None}
-    if "dtype" in asked:
-        asked["dtype"] = getattr(torch, asked["dtype"])
-    scorer = open_scorer(given["model"], **asked)
-    blind = getattr(scorer, "looks_at", "pixels") == "nothing"
-    chosen = {name: given[name] for name in OF_BENCHMARK if given.get(name) is not None}
-    chosen["images"] = tuple(chosen.get("images", ()))
-    options = options_of(benchmarks, Options(**chosen))
+    try:
+        function, bound, _ = app().parse_args(command, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise ValueError(f"{_told(command)} is no command of this version: {error}") from error
+    if function is not evaluate:
+        raise ValueError(f"{_told(command)} measures nothing")
+    bound.apply_defaults()
+    given = {name: value for name, value in bound.arguments.items() if name not in OF_THE_FOLDER}
+    scorer, works = open_works(**given | {"device": "cpu"})  # the GPU's memory is the new run's
     weights = scorer.describe().get("weights")
-    found = {}
-    for benchmark in benchmarks:
-        one = options[benchmark.name]
-        if blind:
-            one = Options(**{**one.__dict__, "blind": True, "features": None, "images": ()})
-        found[benchmark.name] = {"version": benchmark.open(one).version, "weights": weights}
-    return found
+    return {benchmark.name: {"version": work.version, "weights": weights} for benchmark, _, work in works}
+
+
+def _told(command: list[str]) -> str:
+    return f"`cacr {' '.join(command)}`, which the folder recorded,"

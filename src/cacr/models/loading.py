@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from cacr._messages import shortly
 from cacr.models.families import Family, families
 from cacr.models.processing import RegionProcessor
+from cacr.models.tokenizers import opened
 from cacr.models.weights import settings, shapes_of
 
 
@@ -75,7 +76,7 @@ def load_processor(folder: str | os.PathLike[str]) -> RegionProcessor:
 
     Raises:
         FileNotFoundError: The folder has no tokenizer.
-        ValueError: Its config.json names no kind of model known here.
+        ValueError: It cannot be read or used, or config.json names no kind of model known here.
     """
     folder = Path(folder)
     if not (folder / "tokenizer.json").is_file():
@@ -86,8 +87,8 @@ def load_processor(folder: str | os.PathLike[str]) -> RegionProcessor:
     family, _ = _kind(folder)
     try:
         if (folder / "processor_config.json").is_file():
-            return family.processor.from_pretrained(folder, trust_remote_code=False)
-        return family.processor(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+            return opened(family.processor, folder)
+        return family.processor(opened(AutoTokenizer, folder))
     except Exception as error:  # a stranger's files: transformers and the tokenizers package raise many kinds
         raise ValueError(f"{folder} has no processor that can be read: {error}; save it again") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,33 @@ from transformers import AutoTokenizer, BertTokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 NEEDED = ("cls_token_id", "sep_token_id", "pad_token_id", "mask_token_id")
+TRIAL = "a \U00012000"
+"""A word, and a sign of cuneiform, which hardly any vocabulary has: what is unknown must be encoded too."""
+
+
+def opened(kind: Any, folder: str | os.PathLike[str], **options: Any) -> Any:
+    """A tokenizer or processor of a folder, tried with a short text: some broken files show only then.
+
+    The text does not go through transformers, which would set lengths that are saved with the tokenizer.
+
+    Args:
+        kind: A class of transformers, or an Auto class; code of the folder's own is not run.
+        folder: A folder, or a name on the hub.
+        options: As for ``from_pretrained``.
+
+    Raises:
+        ValueError: The tokenizers package panics, which no ``except Exception`` sees; other errors are transformers'.
+    """
+    try:
+        found = kind.from_pretrained(folder, trust_remote_code=False, **options)
+        backend = getattr(getattr(found, "tokenizer", found), "backend_tokenizer", None)
+        if backend is not None:
+            backend.encode(TRIAL)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the tokenizers package panics: {error}") from error
+    return found
 
 
 def open_tokenizer(path: Path, lower_case: bool, vocabulary: int) -> Any:
@@ -27,7 +55,7 @@ def open_tokenizer(path: Path, lower_case: bool, vocabulary: int) -> Any:
     words = path if path.is_file() else path / "vocab.txt"
     try:
         if path.is_dir() and (path / "tokenizer.json").is_file():
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            tokenizer = opened(AutoTokenizer, path, local_files_only=True)
         elif words.is_file():
             held = set(words.read_text(encoding="utf-8").split("\n"))
             if absent := [

@@ -14,7 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from cacr._json import read_json
+from cacr._json import read_object
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,7 @@ def settings(config: str | os.PathLike[str] | Mapping[str, Any] | None) -> dict[
         return dict(config)
     if not Path(config).is_file():
         raise FileNotFoundError(f"no configuration at {config}; expected the original json")
-    values = read_json(Path(config), "expected the original configuration")
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"{config} holds {type(values).__name__}; expected the original configuration, name -> value"
-        )
-    return values
+    return read_object(Path(config), "give the original configuration")
 
 
 def bert_sizes(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from cacr._json import read_object
 from cacr.benchmarks import BENCHMARKS, Row, table
-from cacr.benchmarks.records import read_records
+from cacr.benchmarks.records import read_about, read_records
 
 MADE = "This card was written by cacr"
 PLACES = ("out", "data", "features", "images", "model")
@@ -36,7 +37,7 @@ def model_card(model: Path, repo: str) -> str:
     """
     if not (model / "config.json").is_file():
         raise FileNotFoundError(f"no config.json in {model}; expected RUN/model as made by `cacr train`")
-    kind = json.loads((model / "config.json").read_text(encoding="utf-8")).get("model_type", "unknown")
+    kind = read_object(model / "config.json").get("model_type", "unknown")
     recipe = model.parent / "config.toml"
     tables, copy = scores(model), repo.split("/")[-1]
     results = [
@@ -85,14 +86,15 @@ def scores(model: Path) -> list[tuple[str, str, list[Row]]]:
     for folder in sorted(model.glob("evaluation-*")):
         for name, records in read_records(folder).items():
             if name in BENCHMARKS:
-                found.append((name, _measured_on(folder / f"{name}.json"), table(BENCHMARKS[name], records)))
+                found.append((name, _measured_on(folder, name), table(BENCHMARKS[name], records)))
     return found
 
 
-def _measured_on(about: Path) -> str:
-    if not about.is_file():
+def _measured_on(folder: Path, name: str) -> str:
+    about = read_about(folder, name)
+    if not about:
         return "not said"
-    options = json.loads(about.read_text(encoding="utf-8")).get("options", {})
+    options = about.get("options", {})
     named = {name: _without_folders(value) if name in PLACES else value for name, value in options.items()}
     return ", ".join(f"{name} {value}" for name, value in named.items()) or "all of it"
 

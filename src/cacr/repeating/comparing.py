@@ -7,7 +7,6 @@ examples differ, the two models are compared on them, paired.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +15,18 @@ from typing import Any, TypeGuard
 
 import torch
 
+from cacr._json import json_lines, read_json
 from cacr._weights import read_weights
 from cacr.benchmarks import BENCHMARKS
 from cacr.benchmarks.comparing import compare as paired
 from cacr.benchmarks.records import read_records
+from cacr.repeating.recorded import DAMAGED, read_environment
 
-LEFT_OUT = frozenset(("environment", "stores", "asked", "transformers_version", "_name_or_path"))
-"""Names of JSON objects that tell of place, time and versions; what of them counts is said by then and now."""
+LEFT_OUT = frozenset(("environment", "stores", "asked", "transformers_version", "_name_or_path", "why"))
+"""Names of JSON objects that tell of place, time and versions; what of them counts is said by then and now.
+
+``why`` a trial of a search failed names its folder; that it failed is compared.
+"""
 OF_SCORER = ("scorer/name", "options/data", "options/features", "options/images")
 
 
@@ -63,8 +67,6 @@ def compare_files(then: Path, now: Path, file: Path) -> Compared:
     found = _values(name, _read(a, lines), _read(b, lines), "line" if lines else "")
     if lines and not found.same and file.stem in BENCHMARKS:
         _conclude(found, a, b)
-    if lines and found.same:  # equal values, written otherwise
-        found.same, found.said = False, "holds the same values in other bytes"
     return found
 
 
@@ -82,7 +84,9 @@ def _weights(name: str, a: Path, b: Path) -> Compared:
         if torch.equal(_bits(value), _bits(other)):
             continue
         differ += 1
-        gap = (value.double() - other.double()).abs().nan_to_num(math.inf, math.inf).max().item()
+        one, two = value.double(), other.double()
+        same = (one == two) | (one.isnan() & two.isnan())
+        gap = (one - two).abs().nan_to_num(math.inf, math.inf).masked_fill(same, 0.0).max().item()
         if gap > largest or not where:
             largest, where = gap, tensor
     if not differ:
@@ -127,7 +131,7 @@ def _differing(then: Any, now: Any, path: str, found: Compared) -> Iterator[tupl
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for i, (one, other) in enumerate(zip(then, now, strict=True)):
             yield from _differing(one, other, f"{path}/{i}".lstrip("/"), found)
-    elif then != now:
+    elif repr(then) != repr(now):  # nan is nan, and a zero with another sign is another
         yield path or "the whole", then, now
 
 
@@ -164,17 +168,13 @@ def _conclude(found: Compared, then: Path, now: Path) -> None:
 
 
 def _read(file: Path, lines: bool) -> list[Any]:
-    text = file.read_text(encoding="utf-8", errors="replace")
-    try:
-        return [json.loads(line) for line in text.splitlines()] if lines else [json.loads(text)]
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON ({error}); it was damaged after the run") from error
+    return [one for _, one in json_lines(file, DAMAGED)] if lines else [read_json(file, DAMAGED)]
 
 
 def _data(name: str, then: Path, now: Path) -> Compared:
     """The hashes of what two runs learned from; their configurations are compared before the new one starts."""
-    recorded = [_read(file, lines=False)[0].get("data") for file in (then, now)]
-    if not all(isinstance(data, dict) for data in recorded):
+    recorded: list[Any] = [read_environment(file).get("data") for file in (then, now)]
+    if None in recorded:
         return Compared(name, True, "hashes of the data were not recorded")
     a, b = ({key: data[key] for key in data if key != "configuration"} for data in recorded)
     found = _values(name, [a], [b])
@@ -183,4 +183,5 @@ def _data(name: str, then: Path, now: Path) -> Compared:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it can be reckoned with: whole numbers of a thousand digits cannot."""
+    return isinstance(value, float) or (type(value) is int and value.bit_length() < 1000)

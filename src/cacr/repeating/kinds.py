@@ -2,7 +2,7 @@
 
 | kind | known by | made again by | compared |
 |---|---|---|---|
-| train | config.toml, metrics.jsonl | cacr train RUN/config.toml | weights, metrics.jsonl, hashes of the data |
+| train | config.toml | cacr train RUN/config.toml | weights, metrics.jsonl, hashes of the data |
 | sweep | sweep.json | cacr sweep, its recipe written again | trials.jsonl, weights and metrics of every trial |
 | study | plan.toml | cacr study RUN/plan.toml | results.json, and of every run weights, metrics, records |
 | demo | settings.json, arms/ | cacr demo with its settings | the same |
@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cacr._json import json_lines, read_object
 from cacr.benchmarks import BENCHMARKS
 from cacr.benchmarks.records import read_about
 from cacr.demo import DemoConfig
 from cacr.demo.run import jobs_of as jobs_of_demo
+from cacr.repeating.recorded import DAMAGED, read_environment
 from cacr.study import StudyPlan
 from cacr.study import jobs_of as jobs_of_study
 from cacr.study.workers import Job
@@ -65,12 +67,8 @@ class Kind:
         """What the first run of it, or its first record, says that it was made with; empty if nothing does."""
         if self.runs is not None:
             for file in sorted(folder.glob(self.runs)):
-                return read_object(file)
-        for file in sorted(folder.glob("*.json")):
-            found = read_object(file).get("environment")
-            if isinstance(found, dict):
-                return found
-        return {}
+                return read_environment(file)
+        return next(filter(None, map(read_environment, sorted(folder.glob("*.json")))), {})
 
 
 def kind_of(folder: Path) -> Kind:
@@ -97,17 +95,6 @@ def kind_of(folder: Path) -> Kind:
     raise ValueError(f"{folder} holds nothing that can be repeated; expected a folder made by {MAKERS}")
 
 
-def read_object(file: Path) -> dict[str, Any]:
-    """A JSON object. Raises ValueError if the file holds none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON ({error}); it was damaged after the run") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} is no JSON object; it was damaged after the run")
-    return found
-
-
 def _train(run: Path, beside: Path) -> list[list[str]]:
     return [["train", str(run / "config.toml")]]
 
@@ -127,13 +114,11 @@ def _demo(run: Path, beside: Path) -> list[list[str]]:
 
 
 def _demo_config(run: Path) -> DemoConfig:
-    """The settings of a demo; its seeds are those whose folders are there."""
-    settings = read_object(run / "settings.json")
-    seeds = [
-        int(match[1]) for folder in run.glob("arms/*") if (match := re.search(r"-seed-(\d+)$", folder.name))
-    ]
+    """The settings of a demo; it has as many seeds, from 0, as there are folders of."""
+    settings = read_object(run / "settings.json", DAMAGED)
+    seeds = {match[1] for folder in run.glob("arms/*") if (match := re.search(r"-seed-(\d+)$", folder.name))}
     try:
-        return DemoConfig(out=run, seeds=max(seeds, default=0) + 1, **settings).resolved()
+        return DemoConfig(out=run, seeds=max(len(seeds), 1), **settings).resolved()
     except TypeError as error:
         raise ValueError(f"{run / 'settings.json'} holds settings that no demo has ({error})") from error
 
@@ -144,9 +129,9 @@ def _sweep(run: Path, beside: Path) -> list[list[str]]:
 
 def _search_recipe(run: Path) -> dict[str, str]:
     """A search's recipe, written again; of as many trials as there are."""
-    kept = read_object(run / "sweep.json")
+    kept = read_object(run / "sweep.json", DAMAGED)
     plan = {name: value for name, value in kept["plan"].items() if name != "space" and value is not None}
-    plan["trials"] = len((run / "trials.jsonl").read_text(encoding="utf-8").splitlines())
+    plan["trials"] = sum(1 for _ in json_lines(run / "trials.jsonl", DAMAGED))
     lines = [*kept["config"], "", "[sweep]", *(f"{name} = {_toml(value)}" for name, value in plan.items())]
     space = [f"{name} = {_toml(value)}" for name, value in kept["plan"]["space"].items()]
     return {RECIPE: "\n".join([*lines, "", "[sweep.space]", *space]) + "\n"}
@@ -161,7 +146,7 @@ def _toml(value: Any) -> str:
 
 
 def _analyze(run: Path, beside: Path) -> list[list[str]]:
-    command = _recorded(read_object(run / "analysis.json").get("environment", {}), "analyze")
+    command = _recorded(read_environment(run / "analysis.json"), "analyze")
     if command is None:
         raise ValueError(
             f"{run / 'analysis.json'} does not say which command made it: it was made from Python. Make it again there"
@@ -174,7 +159,7 @@ def _eval(run: Path, beside: Path) -> list[list[str]]:
     commands: list[list[str]] = []
     for name in _measured(run):
         about = read_about(run, name)
-        recorded = _recorded(about.get("environment", {}), "eval")
+        recorded = _recorded(read_environment(run / f"{name}.json"), "eval")
         command = recorded or ["eval", str(about["scorer"]["name"]), name, *_options(about, run)]
         if command not in commands:
             commands.append(command)
@@ -192,7 +177,7 @@ def _options(about: dict[str, Any], run: Path) -> list[str]:
         if name == "detector":
             raise ValueError(f"the records in {run} do not say which detector's files found their regions")
         if name == "images":
-            words += ["--images", *value]
+            words += ["--images", *map(str, value)]
         elif name == "errata":
             words.append("--errata" if value else "--no-errata")
         elif name != "blind":  # follows from the model
@@ -202,7 +187,7 @@ def _options(about: dict[str, Any], run: Path) -> list[str]:
 
 def _recorded(environment: dict[str, Any], name: str) -> list[str] | None:
     """The command that an environment recorded, if it is one of ours, without where it wrote."""
-    words = environment.get("command", [])[1:]
+    words = (environment.get("command") or [])[1:]
     if words[:1] != [name]:
         return None
     kept: list[str] = []

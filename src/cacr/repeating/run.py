@@ -9,6 +9,7 @@ that is repeated is only read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -18,12 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cacr._files import working_in, write_text_whole
+from cacr._files import may_begin, working_in, write_text_whole
+from cacr._json import read_object
 from cacr._processes import world_size
-from cacr.environment import environment
+from cacr._stopping import INTERRUPTED, RESUMABLE, STOPPED, Preempted
+from cacr.environment import environment, variables
 from cacr.repeating.comparing import Compared, compare_files
-from cacr.repeating.kinds import Kind, kind_of, read_object
-from cacr.repeating.then_now import Differs, as_then, data_now, differences, folder_of
+from cacr.repeating.kinds import Kind, kind_of
+from cacr.repeating.recorded import DAMAGED
+from cacr.repeating.then_now import Differs, as_then, data_now, differences, folder_of, notes
 
 Seen = Callable[[list[str]], dict[str, Any]]
 """Of a command of `cacr eval`: what it would measure and with what now, by benchmark, as its records say it."""
@@ -140,7 +144,7 @@ def _check_folders(kind: Kind, run: Path, out: Path, resume: bool) -> None:
             raise ValueError(
                 f"{out} holds a repetition of {read_object(out / ASKED).get('run')}, not of {run}"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif not may_begin(out):
         raise FileExistsError(
             f"{out} exists and is not overwritten; go on with it by --resume, or name another --out"
         )
@@ -150,34 +154,22 @@ def _look(
     kind: Kind, run: Path, commands: list[list[str]], then: Mapping[str, Any], anyway: bool, seen: Seen | None
 ) -> Repeated:
     """What differs from then, before anything runs."""
-    given = as_then(then)
     now = environment() | {
         name: then[name] for name in ("processes", "threads") if then.get(name) is not None
     }  # what the new run is given
-    if isinstance(then.get("variables"), dict):
-        now["variables"] = {
-            name: given[name] for name in {**then["variables"], **now["variables"]} if name in given
-        }
+    now["variables"] = variables(as_then(then))
     differs, unknown = _machine(then, now, [])
-    known = Repeated(run, kind.name, commands, differs, [], unknown)
+    known = Repeated(run, kind.name, commands, differs, [], unknown, notes(then))
     try:
         known.data, missing = data_now(kind, run, then)
         known.unknown += missing
         if kind.name == "eval" and seen is not None:
-            known.data += _measured_now(run, commands, seen)
+            with contextlib.chdir(folder_of(then)):
+                known.data += _measured_now(run, commands, seen)
     except (ValueError, OSError) as error:
         if not anyway:
             raise
         known.notes.append(f"Data could not be looked at: {error}")
-    if isinstance(resumed := then.get("resumed"), list):
-        for one in resumed:
-            other = sorted(one.keys() - {"step", "command", "folder"})
-            if other:
-                known.notes.append(
-                    f"Then, the run was resumed at step {one.get('step')} with other {', '.join(other)}."
-                )
-    if then.get("gpus"):
-        known.notes.append("GPUs add up in an order of their own: the same bits are not promised there.")
     return known
 
 
@@ -193,7 +185,7 @@ def _measured_now(run: Path, commands: Sequence[list[str]], seen: Seen) -> list[
     found = []
     for command in commands:
         for name, values in seen(command).items():
-            about = read_object(run / f"{name}.json") if (run / f"{name}.json").is_file() else {}
+            about = read_object(run / f"{name}.json", DAMAGED) if (run / f"{name}.json").is_file() else {}
             before = {"version": about.get("version")} | about.get("scorer", {})
             found += [
                 Differs(f"{what} of {name}", before[what], value)
@@ -235,7 +227,9 @@ def _run(words: Sequence[str], variables: Mapping[str, str], folder: Path, proce
         child.terminate()
         child.wait()
         raise
-    if code in (75, 130):
+    if code == RESUMABLE:
+        raise Preempted(STOPPED)
+    if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code:
         raise ValueError(

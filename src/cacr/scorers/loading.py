@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from cacr.models.tokenizers import opened
+
 
 def load_weights(
     model_class: Any, folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32, **options: Any
@@ -72,7 +74,7 @@ def load_beside(kind: Any, folder: str | os.PathLike[str], what: str, **options:
         ImportError: It needs a package that is not installed.
     """
     try:
-        return kind.from_pretrained(folder, trust_remote_code=False, **options)
+        return opened(kind, folder, **options)
     except OSError as error:
         raise FileNotFoundError(
             f"no {what} in {folder} ({first_line(error)}); save it beside the model with {what}.save_pretrained"

@@ -12,8 +12,7 @@ from typing import Any
 
 from cacr._disk import writing
 from cacr._files import remove_leftovers, remove_whole, sync, write_text_whole
-from cacr._json import read_json
-from cacr._messages import shortly
+from cacr._json import read_object
 from cacr._processes import rank, world_size
 from cacr.training.guard import Guard
 from cacr.training.parts import PartsInLog
@@ -54,12 +53,7 @@ def _about(folder: Path) -> dict[str, Any]:
     file = folder / COMPLETE
     if not file.stat().st_size:  # older versions said nothing there
         return {}
-    about = read_json(file)
-    if not isinstance(about, dict):
-        raise ValueError(
-            f"{file} holds {shortly(about)}; expected an object. Remove that checkpoint to go on from another"
-        )
-    return about
+    return read_object(file, "remove that checkpoint to go on from another")
 
 
 class WholeCheckpoints(PartsInLog):

@@ -177,6 +177,13 @@ def test_too_few_pictures_to_fit_a_threshold_are_wrong_and_said(tmp_path):
     assert any("too few pictures" in note for note in VSR.open(replace(options, n=3)).notes)
 
 
+def test_pictures_may_be_named_by_numbers():
+    named = records([0.4, 0.6] * 20, [0, 1] * 20)
+    numbered = [record | {"cluster": i} for i, record in enumerate(named)]
+    texts = [record | {"cluster": str(i)} for i, record in enumerate(named)]
+    assert right(numbered)["accuracy"].tolist() == right(texts)["accuracy"].tolist()
+
+
 def test_a_models_own_threshold_is_another_metric():
     judged = right(records([0.4, 0.6, 0.5, 0.2], [0, 1, 1, 1], threshold=0.5))
     assert judged[OWN].tolist() == [True, True, False, False]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cacr._stopping import Preempted
 from cacr.cli import main
 from cacr.models.loading import load_model, load_processor
 from cacr.repeating import run as running
@@ -64,6 +65,14 @@ def repeated(capsys, *words, code=0):
     return " ".join((told.out + told.err).split())
 
 
+def recorded(name, **values):
+    """Change what a folder says that it was made with."""
+    file = Path("train/environment.json" if name == "train" else "eval/scenes.json")
+    found = json.loads(file.read_text())
+    (found if name == "train" else found["environment"]).update(values)
+    file.write_text(json.dumps(found))
+
+
 def report(name):
     return json.loads((Path(f"{name}-repeat") / "repeat.json").read_text())
 
@@ -72,7 +81,12 @@ def test_a_run_repeats_in_a_process_of_its_own_bit_for_bit(folder, capsys, monke
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     before = {file: file.read_bytes() for file in Path("train").rglob("*") if file.is_file()}
-    assert "The same, bit for bit." in repeated(capsys, "train")
+    Path("json.py").write_text("raise SystemExit(9)")  # nothing is imported from the folder of then
+    Path("train-repeat").mkdir()
+    Path("train-repeat/.lock").touch()  # of one that was stopped at its beginning
+    told = repeated(capsys, "train")
+    assert "The same, bit for bit." in told
+    assert "not as then" not in told  # the threads of then are no difference
     found = {file["file"] for file in report("train")["files"]}
     assert {"metrics.jsonl", "model/model.safetensors"} <= found
     assert before == {file: file.read_bytes() for file in Path("train").rglob("*") if file.is_file()}
@@ -85,12 +99,14 @@ def test_evaluations_and_searches_repeat_bit_for_bit(folder, capsys, name):
     assert found >= ({"scenes.jsonl", "scenes.json"} if name == "eval" else {"trials.jsonl"})
 
 
-def test_records_without_a_command_repeat_by_their_options(folder, capsys):
-    about = json.loads(Path("eval/scenes.json").read_text())
-    about["environment"]["command"] = ["my_script.py"]
-    Path("eval/scenes.json").write_text(json.dumps(about))
-    assert "The same, bit for bit." in repeated(capsys, "eval")
-    assert report("eval")["commands"] == [["eval", "train/model", "scenes", "--n=12"]]
+def test_records_without_a_command_repeat_by_their_options(folder, capsys, monkeypatch):
+    recorded("eval", command=["my_script.py"], platform="[/x]", folder=str(folder))
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    told = repeated(capsys, "../eval")
+    assert "[/x]" in told
+    assert "The same, bit for bit." in told
+    assert report("../eval")["commands"] == [["eval", "train/model", "scenes", "--n=12"]]
 
 
 def test_a_changed_seed_is_found_out_before_anything_runs(folder, capsys):
@@ -100,7 +116,7 @@ def test_a_changed_seed_is_found_out_before_anything_runs(folder, capsys):
     assert "configuration:" in told
     assert "--anyway" in told
     assert not Path("train-repeat").exists()
-    told = repeated(capsys, "train", "--anyway", code=1)
+    told = repeated(capsys, "train", "--anyway", code=3)
     assert "Differs:" in told
     assert "The same bits were not to be expected: configuration is not as then." in told
     assert "tensors differ, by" in told
@@ -122,7 +138,7 @@ def test_another_model_of_an_evaluation_is_found_out_before_anything_runs(folder
     save_file(weights, file, {"format": "pt"})
     assert "weights of scenes:" in repeated(capsys, "eval", code=1)
     assert not Path("eval-repeat").exists()
-    told = repeated(capsys, "eval", "--anyway", code=1)
+    told = repeated(capsys, "eval", "--anyway", code=3)
     assert "Differs: 2 of 2 files." in told
     assert report("eval")["data"][0]["what"] == "weights of scenes"
 
@@ -132,7 +148,7 @@ def test_changed_results_are_found_out(folder, capsys):
     weights = load_file(file)
     weights["rank_output.bias"] = weights["rank_output.bias"] + 0.5
     save_file(weights, file, {"format": "pt"})
-    told = repeated(capsys, "train", code=1)
+    told = repeated(capsys, "train", code=3)
     assert "1 of " in told
     assert "by 0.5 at most (rank_output.bias)" in told
 
@@ -153,10 +169,10 @@ def test_a_stopped_repetition_goes_on(folder, capsys, monkeypatch):
     whole = running._run
 
     def stopped(words, *rest):
-        raise KeyboardInterrupt
+        raise Preempted
 
     monkeypatch.setattr(running, "_run", stopped)
-    assert main(["repeat", "train"]) == 130
+    assert main(["repeat", "train"]) == 75
     monkeypatch.setattr(running, "_run", whole)
     assert "go on with it by --resume" in repeated(capsys, "train", code=1)
     assert "holds a repetition of" in repeated(capsys, "eval", "--out", "train-repeat", "--resume", code=1)
@@ -174,9 +190,14 @@ def test_a_stopped_repetition_goes_on(folder, capsys, monkeypatch):
         (lambda: Path("f.safetensors").touch(), "f.safetensors", "does not say from which pictures"),
         (lambda: shutil.rmtree("train/model"), "train", "has not come to its end"),
         (lambda: Path("sweep/trials.jsonl").unlink(), "sweep", "has not come to its end"),
-        (lambda: Path("train/environment.json").write_text("[]"), "train", "is no JSON object"),
+        (lambda: Path("train/environment.json").write_text("[]"), "train", "expected an object"),
         (lambda: Path("sweep/sweep.json").write_text('{"plan": {}}'), "sweep", "were changed after the run"),
         (lambda: Path("eval/scenes.json").write_text("{"), "eval", "is not JSON"),
+        (lambda: recorded("train", processes="8"), "train", "processes is '8'; expected a whole number"),
+        (lambda: recorded("eval", command=["cacr", "eval", "x"]), "eval", "BENCHMARKS requires"),
+        (lambda: recorded("eval", command=["cacr", "eval", "x", "--[/x]"]), "eval", "Unknown option"),
+        (lambda: recorded("eval", command=["cacr", "eval", "--help"]), "eval", "measures nothing"),
+        (lambda: recorded("train", command=1), "train", "command is 1; expected a list of words"),
         (lambda: Path("eval/scenes.jsonl").unlink(), "eval", "holds nothing that can be repeated"),
         (lambda: Path("train-repeat/x").mkdir(parents=True), "train", "is not overwritten"),
     ],

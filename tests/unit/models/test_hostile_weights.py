@@ -19,6 +19,7 @@ from cacr.models.tokenizers import open_tokenizer
 from cacr.scorers.contrastive import load_open_clip
 from cacr.tiny_models.tokenizers import word_tokenizer
 
+TRUNCATION = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
 CODE = 'import pathlib\n\npathlib.Path("{mark}").mkdir()\n'
 
 
@@ -149,6 +150,45 @@ def test_a_configuration_of_endless_layers_is_refused_at_once(folder):
     changed(folder, "config.json", num_hidden_layers=10**9)
     with pytest.raises(ValueError, match=r"config\.json is no configuration of uniter: 1000000000 layers"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["initializer_range", "layer_norm_eps", "hidden_dropout_prob"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5])
+def test_a_rate_that_nothing_can_be_computed_with_is_refused(data, folder, name, value):
+    says = rf"{name} is {value}; expected a number from 0 to 1"
+    changed(folder, "config.json", **{name: value})
+    with pytest.raises(ValueError, match=rf"(?s)config\.json is no configuration of uniter: .*{says}"):
+        load_model(folder)
+    with pytest.raises(ValueError, match=rf"(?s)uniter_tiny\.pt is not one of UniterConfig: .*{says}"):
+        conversion(
+            data / "uniter_tiny.pt", json.loads((data / "uniter_tiny.json").read_text()) | {name: value}
+        )
+
+
+def test_a_tokenizer_that_panics_when_it_is_used_is_refused(folder):
+    """A template with a special token that the file does not define."""
+    tokens = json.loads((folder / "tokenizer.json").read_text())
+    tokens["post_processor"]["single"].append({"SpecialToken": {"id": "[CLSS]", "type_id": 0}})
+    changed(folder, "tokenizer.json", **tokens)
+    for read in (load_processor, lambda place: open_tokenizer(place, True, 1000)):
+        with pytest.raises(ValueError, match=rf"{folder.name} .* panics"):
+            read(folder)
+
+
+def test_a_tokenizer_that_cannot_encode_unknown_words_is_refused(folder):
+    tokens = json.loads((folder / "tokenizer.json").read_text())
+    tokens["model"]["unk_token"] = "[NONE]"
+    changed(folder, "tokenizer.json", **tokens)
+    for read in (load_processor, lambda place: open_tokenizer(place, True, 1000)):
+        with pytest.raises(ValueError, match=rf"{folder.name} .*\[UNK\] token"):
+            read(folder)
+
+
+def test_trying_a_tokenizer_changes_nothing_that_is_saved(folder, tmp_path):
+    changed(folder, "tokenizer.json", truncation=TRUNCATION)
+    load_processor(folder).save_pretrained(tmp_path / "again")
+    saved = json.loads((tmp_path / "again" / "tokenizer.json").read_text())
+    assert saved == json.loads((folder / "tokenizer.json").read_text())
 
 
 @pytest.mark.parametrize("value", [["uniter"], {"a": 1}, 7, None, True])

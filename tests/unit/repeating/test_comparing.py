@@ -54,11 +54,25 @@ def test_a_zero_with_another_sign_is_another_bit(then, now):
     assert not compared(then, now, "model.safetensors").same
 
 
-def test_weights_that_became_nan_differ_without_end(then, now):
-    save_file({"a": torch.zeros(2)}, then / "model.safetensors")
-    save_file({"a": torch.tensor([0, math.nan])}, now / "model.safetensors")
-    found = compared(then, now, "model.safetensors")
-    assert (found.same, found.largest) == (False, math.inf)
+@pytest.mark.parametrize(
+    ("was", "became", "largest"),
+    [
+        (0.0, math.nan, math.inf),
+        (0.0, -math.inf, math.inf),
+        (math.inf, -math.inf, math.inf),
+        (math.nan, math.nan, 0.5),
+        (-math.inf, -math.inf, 0.5),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "results.json", "metrics.jsonl"])
+def test_only_a_number_that_became_or_was_none_differs_without_end(then, now, name, was, became, largest):
+    for folder, values in ((then, [1.0, was]), (now, [1.5, became])):
+        if name == "model.safetensors":
+            save_file({"a": torch.tensor(values)}, folder / name)
+        else:
+            (folder / name).write_text(json.dumps(values))
+    found = compared(then, now, name)
+    assert (found.same, found.largest) == (False, largest)
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -81,6 +95,22 @@ def test_metrics_are_compared_line_by_line(then, now):
     assert (found.same, found.largest, found.where) == (False, 0.25, "line 2, loss")
     write(now, lines[:2])
     assert compared(then, now, "metrics.jsonl").said == "3 lines then, 2 now"
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "same"),
+    [
+        ('{"state": "failed", "why": "in /then"}', '{"state": "failed", "why": "in /now"}', True),
+        ('{"state": "failed", "why": "in /then"}', '{"state": "complete"}', False),
+        ('{"a": "\u2028", "b": NaN}', '{"b": NaN, "a": "\u2028"}', True),  # one line, and nan is nan
+        ('{"a": 0.0}', '{"a": -0.0}', False),
+        (f'{{"a": {10**400}}}', '{"a": 1.5}', False),
+    ],
+)
+def test_lines_are_the_same_where_their_values_are(then, now, line, other, same):
+    (then / "trials.jsonl").write_text(line + "\n")
+    (now / "trials.jsonl").write_text(other + "\n")
+    assert compared(then, now, "trials.jsonl").same == same
 
 
 def test_place_and_time_do_not_count_and_what_was_measured_does(then, now):
@@ -136,5 +166,5 @@ def test_records_of_a_better_model_are_another_conclusion(then, now):
 def test_a_damaged_file_is_named(then, now, name):
     (then / name).write_text("{}")
     (now / name).write_text("{")
-    with pytest.raises(ValueError, match=f"{name} is not JSON"):
+    with pytest.raises(ValueError, match=f"{name}.* is not JSON"):
         compared(then, now, name)

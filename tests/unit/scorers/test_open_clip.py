@@ -257,6 +257,9 @@ def test_another_kind_of_model_is_refused_by_name(folder, words, name, says):
         ("text_cfg", {"new_trick": 1}, "unknown setting new_trick = 1 in text_cfg"),
         (None, {"quickgelu": True}, "unknown setting 'quickgelu'. Did you mean 'quick_gelu'"),
         (None, {"quick_gelu": "no"}, "quick_gelu is 'no'; expected true or false"),
+        ("vision_cfg", {"image_size": [[32], [32, 1]]}, r"image_size is \[\[32\], \[32, 1\]\] by"),
+        ("vision_cfg", {"head_width": True}, "no attention heads that are True wide"),
+        ("text_cfg", {"heads": True}, "True attention heads do not divide"),
         (None, {"multimodal_cfg": {}}, "CoCa"),
         (None, {"init_logit_bias": -10}, "sigmoid by its configuration"),
         (
@@ -390,3 +393,37 @@ def test_a_broken_configuration_is_named(folder, words):
     (folder / CONFIG).write_text("{broken")
     with pytest.raises(ValueError, match=f"{CONFIG} is not JSON"):
         load_open_clip(folder, tokenizer=words)
+
+
+@pytest.mark.parametrize("model_cfg", [None, 7, "vision_cfg", []])
+def test_settings_that_are_no_names_and_values_are_refused(folder, words, model_cfg):
+    (folder / CONFIG).write_text(json.dumps({"model_cfg": model_cfg}))
+    with pytest.raises(
+        ValueError, match=f"the configuration of .*{WEIGHTS} is .*; expected names and values"
+    ):
+        load_open_clip(folder, tokenizer=words)
+
+
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        ({"mean": True}, "mean is True in its preprocess_cfg; expected three numbers"),
+        ({"mean": [0.5, 0.5, float("nan")]}, "mean is .*nan"),
+        ({"mean": [0.5, 0.5]}, "expected three numbers"),
+        ({"std": [0.5, 0.5, 10**400]}, "std is "),
+        ({"std": [0.5, 0.5, 0]}, "std is .*none that is 0"),
+        ({"interpolation": ["bicubic"]}, "known are 'shortest'"),
+        ({"resize_mode": {}}, "known are 'shortest'"),
+    ],
+)
+def test_a_preparation_that_cannot_be_done_is_refused(folder, words, values, says):
+    told = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(told | {"preprocess_cfg": values}))
+    with pytest.raises(ValueError, match=f"{WEIGHTS}: .*{says}"):
+        load_open_clip(folder, tokenizer=words)
+
+
+def test_a_tokenizers_name_that_is_none_is_refused(folder):
+    _configure(folder, "text_cfg", hf_tokenizer_name=5)
+    with pytest.raises(FileNotFoundError, match=f"no tokenizer for .*{WEIGHTS}: 5 has none"):
+        load_open_clip(folder)

@@ -1,11 +1,12 @@
 """Configuration of OSCAR and OSCAR+."""
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from cacr.models.rates import RatedConfig
 
 
 @strict
-class OscarConfig(PreTrainedConfig):
+class OscarConfig(RatedConfig):
     """Sizes of an OSCAR or OSCAR+ (VinVL) model; the defaults are those of the base model.
 
     Fields of BERT keep BERT's names and meaning. ``region_dim`` is the width of a region's features alone (2048),

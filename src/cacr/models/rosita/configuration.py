@@ -1,11 +1,12 @@
 """Configuration of ROSITA."""
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from cacr.models.rates import RatedConfig
 
 
 @strict
-class RositaConfig(PreTrainedConfig):
+class RositaConfig(RatedConfig):
     """Sizes of a ROSITA model; the defaults are those of the released one.
 
     Fields of BERT keep BERT's names and meaning. ``region_dim`` is the width of a region's features (2048 for

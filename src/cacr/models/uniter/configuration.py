@@ -1,11 +1,12 @@
 """Configuration of UNITER."""
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from cacr.models.rates import RatedConfig
 
 
 @strict
-class UniterConfig(PreTrainedConfig):
+class UniterConfig(RatedConfig):
     """Sizes of a UNITER model; the defaults are UNITER-base's.
 
     Fields of BERT keep BERT's names and meaning. ``region_dim`` is the width of a region's features (2048 for

@@ -28,6 +28,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokeniz
 
 from cacr._messages import shortly
 from cacr.models.checkpoints import read_checkpoint
+from cacr.models.tokenizers import opened
 from cacr.models.weights import settings
 from cacr.scorers.contrastive.open_clip_config import clip_config, refuse_other_kinds
 from cacr.scorers.contrastive.open_clip_keys import Named, Sizes, own_names, sizes_of, transformers_names
@@ -194,16 +195,20 @@ def _image_processor(preprocess: Mapping[str, Any], size: int, path: Path) -> An
         preprocess.get("interpolation", "bicubic"),
     )
     kinds = {"bicubic": 3, "bilinear": 2}
-    if mode not in ("shortest", "squash") or interpolation not in kinds:
+    if mode not in ("shortest", "squash") or interpolation not in list(kinds):
         raise ValueError(
             f"{path}: its preprocess_cfg resizes by {shortly(mode)}, {shortly(interpolation)}; known are 'shortest' "
             "and 'squash', 'bicubic' and 'bilinear'"
         )
     mean, std = preprocess.get("mean") or MEAN, preprocess.get("std") or STD
     for name, three in (("mean", mean), ("std", std)):
-        if len(three) != 3 or not all(isinstance(one, int | float) for one in three):
+        known = isinstance(three, list | tuple) and all(
+            type(one) in (int, float) and 0 <= one <= 1 for one in three
+        )
+        if not known or len(three) != 3 or (name == "std" and 0 in three):
             raise ValueError(
-                f"{path}: {name} is {shortly(three)} in its preprocess_cfg; expected three numbers, 0-1"
+                f"{path}: {name} is {shortly(three)} in its preprocess_cfg; expected three numbers, 0-1, and of std "
+                "none that is 0"
             )
     square = {"height": size, "width": size}
     return CLIPImageProcessorPil(
@@ -236,11 +241,9 @@ def _open_tokenizer(given: Any, path: Path, model_cfg: Mapping[str, Any]) -> Any
         files = ("tokenizer.json", "vocab.json")
         here = any((path.parent / name).is_file() for name in files)
         where = path.parent if here else (model_cfg.get("text_cfg", {}).get("hf_tokenizer_name") or TOKENIZER)
-    auto = (Path(where) / "tokenizer_config.json").is_file()
     try:
-        if auto:
-            return AutoTokenizer.from_pretrained(str(where), trust_remote_code=False)
-        return CLIPTokenizer.from_pretrained(str(where))
+        auto = (Path(where) / "tokenizer_config.json").is_file()
+        return opened(AutoTokenizer if auto else CLIPTokenizer, str(where))
     except Exception as error:  # transformers and the tokenizers package raise many kinds
         raise FileNotFoundError(
             f"no tokenizer for {path}: {where} has none that can be read. Give CLIP's (tokenizer=FOLDER with "

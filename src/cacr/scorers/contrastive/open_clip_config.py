@@ -78,6 +78,8 @@ def refuse_other_kinds(model_cfg: Mapping[str, Any], path: Path) -> None:
     Raises:
         ValueError: A setting that transformers' CLIP has not, or one that is not known here; it is named.
     """
+    if not isinstance(model_cfg, Mapping):
+        raise ValueError(f"the configuration of {path} is {shortly(model_cfg)}; expected names and values")
     if "multimodal_cfg" in model_cfg:
         raise ValueError(f"{path} is a CoCa by its configuration (multimodal_cfg); it is not converted")
     if model_cfg.get("init_logit_bias") is not None:
@@ -128,9 +130,9 @@ def clip_config(
     """
     vision, text = model_cfg.get("vision_cfg", {}), model_cfg.get("text_cfg", {})
     image_size = vision.get("image_size", sizes.grid * sizes.patch_size)
-    if isinstance(image_size, list) and len(set(image_size)) == 1:
+    if isinstance(image_size, list) and image_size and image_size.count(image_size[0]) == len(image_size):
         image_size = image_size[0]
-    if not isinstance(image_size, int) or image_size // sizes.patch_size != sizes.grid:
+    if type(image_size) is not int or image_size // sizes.patch_size != sizes.grid:
         raise ValueError(
             f"{path}: image_size is {shortly(image_size)} by its configuration, but its weights have {sizes.grid} x "
             f"{sizes.grid} patches of {sizes.patch_size} pixels. Give the configuration that belongs to it"
@@ -190,7 +192,7 @@ def _heads(
             "the configuration (head_width is 80 in ViT-H-14, 88 in ViT-g-14, 104 in ViT-bigG-14)"
         )
     width = 64 if head_width is None else head_width
-    if not isinstance(width, int) or width < 1 or tower.width % width:
+    if type(width) is not int or width < 1 or tower.width % width:
         raise ValueError(
             f"{path}: a {side} tower {tower.width} wide has no attention heads that are {shortly(width)} wide. Give "
             "the configuration that belongs to it (vision_cfg head_width, text_cfg heads)"
@@ -199,7 +201,7 @@ def _heads(
 
 
 def _tower(tower: Tower, heads: Any, side: str, path: Path) -> dict[str, int]:
-    if not isinstance(heads, int) or heads < 1 or tower.width % heads:
+    if type(heads) is not int or heads < 1 or tower.width % heads:
         raise ValueError(
             f"{path}: {shortly(heads)} attention heads do not divide the {tower.width} numbers of its {side} tower; "
             "give the configuration that belongs to it (text_cfg heads, vision_cfg head_width)"
