@@ -243,27 +243,27 @@ PRELOADED = [
         "No space is left after a byte drawn uniformly over all that the command writes: the write is cut there, later "
         "ones, syncs and new files are refused (ENOSPC).",
         FULL.strike,
-        points=8,
+        points=4,
     ),
-    Fault("quota used up", "The same with EDQUOT; new names are still taken.", QUOTA.strike, points=4),
+    Fault("quota used up", "The same with EDQUOT; new names are still taken.", QUOTA.strike, points=2),
     Fault(
         "disk full at a sync",
         "All writes are taken, and a sync of a file or folder says that there was no room, as network disks do.",
         FULL_AT_SYNC.strike,
-        points=4,
+        points=2,
     ),
     Fault(
         "disk with errors",
         "EIO for every write and sync after a byte drawn uniformly.",
         BROKEN.strike,
-        points=4,
+        points=2,
     ),
-    Fault("one error at a sync", "EIO from one sync, and never again.", BROKEN_ONCE.strike, points=4),
+    Fault("one error at a sync", "EIO from one sync, and never again.", BROKEN_ONCE.strike, points=2),
     Fault(
         "read-only from a moment on",
         "EROFS for every change from one drawn uniformly on, as where a disk with errors is mounted anew.",
         REMOUNTED.strike,
-        points=4,
+        points=2,
     ),
     Fault("no permission", "EACCES for every change from the first on.", FORBIDDEN.strike, points=1),
 ]
@@ -272,7 +272,7 @@ MOUNTED = [
         "a small disk",
         "A disk in memory with room for a part, drawn uniformly, of what the command writes in all.",
         small,
-        points=4,
+        points=2,
     ),
     Fault("a read-only disk", "A disk in memory that was mounted read-only.", read_only, points=1),
 ]

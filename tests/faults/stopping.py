@@ -9,8 +9,8 @@ from tests.faults.fault import Fault, Miss, Trial, tail
 from tests.faults.laboratory import Victim
 
 RESUMABLE = 75
-GRACE = 120.0
-"""Seconds; generous, for here several things share a processor."""
+GRACE = 30.0
+"""Seconds: what clusters give at least."""
 
 
 def stop_at_a_change(trial: Trial) -> str:

@@ -245,9 +245,12 @@ def test_reading_ten_times_the_records_takes_little_more_than_ten_times_as_long(
         folder = tmp_path / str(count)
         folder.mkdir()
         put(folder, "sugarcrepe", *(CHOICE | {"example": str(i), "tags": ["add"]} for i in range(count)))
-        start = time.process_time()
-        assert len(read_records(folder)["sugarcrepe"]) == count
-        return time.process_time() - start
+        taken = []
+        for _ in range(3):
+            start = time.process_time()
+            assert len(read_records(folder)["sugarcrepe"]) == count
+            taken.append(time.process_time() - start)
+        return min(taken)
 
     seconds(10)  # imports
     assert seconds(7000) < 30 * seconds(700)
