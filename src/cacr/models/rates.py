@@ -15,6 +15,6 @@ class RatedConfig(PreTrainedConfig):
             ValueError: One is nan, negative, or larger than 1.
         """
         for name, value in vars(self).items():
-            checked = name.endswith(("_eps", "_prob", "initializer_range")) and value is not None
+            checked = name.endswith(("_eps", "_prob", "initializer_range")) and isinstance(value, int | float)
             if checked and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {shortly(value)}; expected a number from 0 to 1")
