@@ -11,27 +11,10 @@ import pytest
 import torch
 
 from cacr.models.loading import load_model
-from cacr.recipes import recipe_path
-from cacr.training import TrainConfig, train
+from cacr.training import train
 from cacr.training.folder import data_of, make_run_folder, note_resumed
 from cacr.training.run import open_data
 from cacr.training.start import scenes_start
-
-
-@pytest.fixture
-def config(tmp_path):
-    return TrainConfig.from_toml(
-        recipe_path("scenes"),
-        out=tmp_path / "run",
-        steps=4,
-        warmup=1,
-        batch=2,
-        candidates=5,
-        negatives=2,
-        scenes=16,
-        log_every=1,
-        save_every=2,
-    )
 
 
 def recorded(config):

@@ -12,28 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from cacr._stopping import Preempted, after_this_step, exit_code, preemptible
-from cacr.recipes import recipe_path
-from cacr.training import TrainConfig, train
+from cacr.training import train
 from cacr.training.checkpoints import latest_checkpoint, remove_unfinished
 from cacr.training.groups import GroupCollator
 from cacr.training.guard import IN_A_ROW, NonFiniteLoss
 from cacr.training.parts import PartsInLog
-
-
-@pytest.fixture
-def config(tmp_path):
-    return TrainConfig.from_toml(
-        recipe_path("scenes"),
-        out=tmp_path / "run",
-        steps=6,
-        warmup=1,
-        batch=2,
-        candidates=5,
-        negatives=2,
-        scenes=16,
-        log_every=1,
-        save_every=2,
-    )
 
 
 def weights(run):

@@ -11,26 +11,9 @@ from transformers import TrainerCallback
 
 from cacr._files import working_in
 from cacr.losses import LOSSES
-from cacr.recipes import recipe_path
 from cacr.training import TrainConfig, train
 from cacr.training.checkpoints import latest_checkpoint
 from cacr.training.start import starting_model
-
-
-@pytest.fixture
-def config(tmp_path):
-    return TrainConfig.from_toml(
-        recipe_path("scenes"),
-        out=tmp_path / "run",
-        steps=6,
-        warmup=1,
-        batch=2,
-        candidates=5,
-        negatives=2,
-        scenes=16,
-        log_every=1,
-        save_every=2,
-    )
 
 
 def weights(run):
