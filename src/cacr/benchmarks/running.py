@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from cacr._files import remove_whole, write_bytes_whole, write_text_whole
+from cacr._json import read_object
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, Work
 from cacr.benchmarks.examples import hash_of_text
 from cacr.benchmarks.records import read_about, stores_of, strict_json, write_records
@@ -191,12 +192,7 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
         raise ValueError(
             f"{folder} holds parts and no settings.json that says of which model and data; {cure}"
         )
-    try:
-        then = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON ({error}); {cure}") from error
-    if not isinstance(then, dict):
-        raise ValueError(f"{file} is no JSON object; {cure}")
+    then = read_object(file, cure)
     if differ := _differing(settings, then, settings):
         raise ValueError(
             f"{folder} holds answers of another evaluation: {', '.join(differ)} differ ({file}). Go on with the same "

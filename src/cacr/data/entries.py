@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
-from cacr._json import read_json as read_json
 from cacr._messages import shortly
 from cacr.data.matching import NameIndex
 

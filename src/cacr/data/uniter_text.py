@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cacr.data.entries import Entry, entry, read_json
+from cacr._json import read_json
+from cacr.data.entries import Entry, entry
 from cacr.regions.stores.lmdb_file import LmdbFile
 
 LIMIT = 1 << 18

@@ -20,7 +20,6 @@ from cacr.training.processes import any_of_processes
 logger = logging.getLogger(__name__)
 FOLDER = "nonfinite"
 """In the run folder: batches whose loss or gradients were not finite."""
-POLICIES = ("stop", "skip")
 IN_A_ROW = 10
 """So many skipped steps one after the other end a run: its weights or its data are broken."""
 

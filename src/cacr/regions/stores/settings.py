@@ -7,12 +7,13 @@ may end in ``_compressed``. Numbers by picture stand beside the folders, in ``nb
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from cacr._json import read_object
 
 DATA = "data.mdb"
 NAME = re.compile(
@@ -76,11 +77,8 @@ def counts_of(
 
 
 def _read_counts(file: Path) -> dict[str, int]:
-    try:
-        counts = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON ({error}); copy it again") from error
-    if not isinstance(counts, dict) or not all(type(n) is int and n > 0 for n in counts.values()):
+    counts = read_object(file, "copy it again")
+    if not all(type(n) is int and n > 0 for n in counts.values()):
         raise ValueError(f'{file} holds no numbers of regions; expected {{"NAME.npz": 36, …}}')
     return counts
 
