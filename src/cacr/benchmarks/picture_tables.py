@@ -97,12 +97,14 @@ class PictureTable:
         start, file, group = self._group_of(row)
         if start not in self._kept:
             with open_parquet(file, DOWNLOAD) as opened:
-                found = batches(opened, file, self._columns, group, self._held[file])
-                self._kept[start] = _table(batch for _, batch in found)
+                some = batches(opened, file, self._columns, group, self._held[file])
+                self._kept[start] = _table(batch for _, batch in some)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(start)
-        found = self._kept[start].column(column)[row - start].as_py()
+        kept, place = self._kept[start], row - start
+        there = kept is not None and place < kept.num_rows  # a broken group has fewer pictures than texts
+        found = kept.column(column)[place].as_py() if there else None
         data = found.get("bytes") if isinstance(found, dict) else found
         if not data:
             raise ValueError(
@@ -209,9 +211,11 @@ def _part_of(file: Path) -> str:
 
 
 def _table(found: Iterable[Any]) -> Any:
+    """A row group; None where it is empty."""
     from pyarrow import Table
 
-    return Table.from_batches(list(found))
+    batches_of_it = list(found)
+    return Table.from_batches(batches_of_it) if batches_of_it else None
 
 
 def _check_columns(file: Path, schema: Any, text: Sequence[str], pictures: Sequence[str]) -> list[str]:
