@@ -28,11 +28,13 @@ REASONS = {
     errno.ESTALE: ("the disk is not connected any more", "Connect it, and give the same command again"),
 }
 """Error number -> what happened, what to do."""
+OPENING = "unable to open database file"
+"""SQLite of a disk that refuses files, whatever its reason."""
 SIGNS = (
     ("database or disk is full", errno.ENOSPC),
     ("readonly database", errno.EROFS),
     ("disk I/O error", errno.EIO),
-    ("unable to open database file", errno.EACCES),
+    (OPENING, errno.EACCES),
     *((os.strerror(number), number) for number in REASONS if number != errno.EPERM),
 )
 """How libraries say it: SQLite in its own words, Rust's and C++'s in those of the system."""
@@ -104,7 +106,7 @@ def refused(error: BaseException, path: Path | None = None) -> int | None:
             return int(found[1]) if int(found[1]) in REASONS else None
         for sign, number in SIGNS:
             if sign in text:
-                return number
+                return _likely(path, number) if sign == OPENING and path is not None else number
     if path is not None and any(sign in text for text in texts for sign in TORCH):
         return _likely(path)
     return None
@@ -147,7 +149,7 @@ def _free(path: Path) -> int | None:
         return None
 
 
-def _likely(path: Path) -> int:
+def _likely(path: Path, otherwise: int = errno.EIO) -> int:
     """Why nothing could be written there, by trying: a file without a name, of a size that is soon written."""
     there = next((folder for folder in path.absolute().parents if folder.is_dir()), Path.cwd())
     try:
@@ -159,4 +161,4 @@ def _likely(path: Path) -> int:
     except OSError as error:
         if error.errno in REASONS:
             return error.errno
-    return errno.EIO
+    return otherwise

@@ -84,8 +84,22 @@ def test_torch_does_not_say_why_it_cannot_write_so_it_is_tried(tmp_path, monkeyp
     assert said.value.errno == number
 
 
+def test_sqlite_does_not_say_why_it_cannot_open_a_file_so_it_is_tried(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("cacr._disk.TemporaryFile", refuse)
+    with (
+        pytest.raises(NotWritten, match=r"a\.db could not be written: the disk is read-only"),
+        writing(tmp_path / "a.db"),
+    ):
+        sqlite3.connect(tmp_path / "nowhere" / "a.db")
+
+
 def test_what_nobody_made_a_sentence_of_is_told_at_the_end():
-    assert told(OSError(errno.EROFS, "Read-only file system", "runs")).startswith("runs could not be read or written")
+    assert told(OSError(errno.EROFS, "Read-only file system", "runs")).startswith(
+        "runs could not be read or written"
+    )
     assert "could not be read or written: permission is denied" in told(
         PermissionError(errno.EACCES, "Permission denied", "runs")
     )

@@ -23,6 +23,7 @@ from cacr.benchmarks.benchmark import OF_FILES, Benchmark, Options
 from cacr.benchmarks.examples import Example, ExamplesWork, examples_work, picture_name, sentence
 from cacr.benchmarks.outcomes import first_caption, first_caption_chance
 from cacr.benchmarks.vg_relation import find_file, read_items
+from cacr.data.pictures import there
 
 OPTIONS = 5
 """Captions of an example: the true one, then four orders."""
@@ -73,7 +74,7 @@ def _without_copies(example: Example) -> Example:
 def _pictures_beside(path: Path, examples: list[Example]) -> list[Path]:
     """The folder of the file, where it has the folder or the picture that the first example names."""
     first = examples[0].pictures[0].partition("/")[0] if examples else ""
-    return [path.parent] if first and (path.parent / first).exists() else []
+    return [path.parent] if first and there((path.parent / first).exists) else []
 
 
 def _obtain(kind: str, file: str, folder: str) -> str:

@@ -168,7 +168,10 @@ def test_any_bytes_are_whole_for_work_that_cannot_tell(tmp_path):
 def test_settings_that_are_broken_are_named_with_the_cure(tmp_path, content):
     folder = some_parts(tmp_path)
     (folder / "settings.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(ValueError, match=r"settings\.json .*(not JSON|expected an object).* remove .*scenes\.parts to ask all again"):
+    with pytest.raises(
+        ValueError,
+        match=r"settings\.json .*(not JSON|expected an object).* remove .*scenes\.parts to ask all again",
+    ):
         answer(SCENES, SCENES.open(OPTIONS), RandomScorer(), tmp_path, OPTIONS)
 
 
