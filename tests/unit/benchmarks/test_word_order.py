@@ -31,6 +31,11 @@ def test_examples_are_the_items_of_the_file(tmp_path, benchmark, key):
     assert list(one.pictures) == ["pictures/1.jpg"]
 
 
+def test_a_picture_with_a_name_that_no_disk_takes_is_one_that_is_not_there(tmp_path):
+    (one,) = COCO_ORDER.open(write(tmp_path, COCO_ORDER, [item(1) | {"image": "y" * 5000}])).examples
+    assert list(one.pictures) == ["y" * 5000]
+
+
 @BOTH
 def test_without_the_file_the_way_to_make_it_is_said(tmp_path, benchmark):
     (tmp_path / "dataset_coco.json").write_text("{}")
