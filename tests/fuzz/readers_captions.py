@@ -27,8 +27,9 @@ def _read(path: Path) -> None:
 def _read_pixels(path: Path) -> None:
     pairs = open_captions(path, missing="skip")
     "\n".join([*pairs.image_ids, *pairs.captions]).encode()
-    for image in range(len(pairs.image_ids)):
-        pairs.picture(image).image  # noqa: B018
+    for picture in map(pairs.picture, range(len(pairs.image_ids))):
+        if picture.read_image is not None:  # else no folder of pictures is known, which is no matter of the file
+            picture.read_image()
 
 
 def _read_split(path: Path) -> None:
