@@ -12,7 +12,7 @@ from tests.fuzz.guiding import has_atheris
 from tests.fuzz.registry import corpus_of, readers
 from tests.fuzz.table import row, store
 
-STORED = 100_000
+STORED = 10_000
 """Runs of fewer inputs are trials: they are printed, not stored."""
 
 
