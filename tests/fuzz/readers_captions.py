@@ -28,9 +28,7 @@ def _read_pixels(path: Path) -> None:
     pairs = open_captions(path, missing="skip")
     "\n".join([*pairs.image_ids, *pairs.captions]).encode()
     for picture in map(pairs.picture, range(len(pairs.image_ids))):
-        if (
-            picture.read_image is not None
-        ):  # else no folder of pictures is known, which is no matter of the file
+        if picture.read_image is not None:  # no folder of pictures is no matter of the file
             picture.read_image()
 
 
