@@ -21,6 +21,19 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "trust" / "coverage.md"
 REASONS = Path(__file__).with_name("covering.toml")
+GPU = "Runs on a GPU only, and the tests have none."
+SEVERAL = "Runs where several processes share the work; those of the tests are counted only if they end by themselves."
+PACKAGE = "Runs where an optional package is missing; the tests have all of them."
+REFUSAL = "The sentence of a refusal that no test asks for."
+PLACES = {
+    "cuda": GPU,
+    "gpu": GPU,
+    "os.name": "Runs on another operating system only.",
+    "platform": "Runs on another operating system only.",
+    "world_size()": SEVERAL,
+    "rank()": SEVERAL,
+}
+"""What stands in a condition -> why no test runs what it guards."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,14 +110,17 @@ def page(files: Mapping[str, Any], why: Mapping[str, str]) -> tuple[str, int]:
     for room, some in sorted(rooms.items()):
         told: dict[str, list[str]] = {}
         for file, found in some:
-            for name, numbers in _by_function(file, found["missing_lines"]).items():
+            plain = _plain_reasons(file, found["missing_lines"])
+            for name, unrun in _by_function(file, found["missing_lines"]).items():
                 reason = next(
                     (text for where, text in why.items() if fnmatch(f"{file}: {name}", where)), None
                 )
-                bare += len(numbers) if reason is None else 0
-                told.setdefault(reason or "Not explained yet.", []).append(
-                    f"`{file}` {name} ({_ranges(numbers)})"
-                )
+                for text in dict.fromkeys(plain.get(number, reason) for number in unrun):
+                    numbers = [number for number in unrun if plain.get(number, reason) == text]
+                    bare += len(numbers) if text is None else 0
+                    told.setdefault(text or "Not explained yet.", []).append(
+                        f"`{file}` {name} ({_ranges(numbers)})"
+                    )
         if told:
             lines += [
                 "",
@@ -140,6 +156,28 @@ def _by_function(file: str, numbers: Sequence[int]) -> dict[str, list[int]]:
         inside = [(end - start, name) for start, end, name in spans if start <= number <= end]
         found.setdefault(min(inside)[1] if inside else "the module", []).append(number)
     return found
+
+
+def _plain_reasons(file: str, numbers: Sequence[int]) -> dict[int, str]:
+    """Line -> why no test runs it, where its own place in the code says so."""
+    if not numbers:
+        return {}
+    found: dict[int, str] = {}
+    for node in ast.walk(ast.parse((ROOT / "src/cacr" / file).read_text(encoding="utf-8"))):
+        guarded: Sequence[ast.stmt] = ()
+        why: str | None = None
+        if isinstance(node, ast.If):
+            asked = ast.unparse(node.test)
+            why, guarded = next((text for sign, text in PLACES.items() if sign in asked), None), node.body
+        elif isinstance(node, ast.ExceptHandler) and node.type and "ImportError" in ast.unparse(node.type):
+            why, guarded = PACKAGE, node.body
+            found[node.lineno] = PACKAGE
+        elif isinstance(node, ast.Raise):
+            why, guarded = REFUSAL, [node]
+        if why is not None:
+            lines = range(guarded[0].lineno, (guarded[-1].end_lineno or guarded[-1].lineno) + 1)
+            found |= {line: why for line in lines if found.get(line, REFUSAL) == REFUSAL}
+    return {number: found[number] for number in numbers if number in found}
 
 
 def _spans(node: ast.AST, before: str, spans: list[tuple[int, int, str]]) -> None:
