@@ -7,8 +7,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# two processes of one thread each beat one of two; a file stays in one, since its fixtures are costly
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# two processes of one thread each beat one of two; a file stays in one, since its fixtures are costly; the long files
+# of tests/journey come early, as they are collected: sorted by their number of tests, they would run last, on one core
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE := 1
 
 .PHONY: demo test test-all check bench study faults fuzz mutation coverage clean

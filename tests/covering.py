@@ -72,7 +72,8 @@ def measure(tests: Sequence[str]) -> tuple[int, dict[str, Any]]:
             "HF_HUB_OFFLINE": "1",
         }
         tool = [sys.executable, "-m", "coverage"]
-        suite = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not slow and not gpu", *tests]
+        suite = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+        suite += ["-m", "not slow and not gpu", *tests]
         code = subprocess.run([*tool, "run", *suite], cwd=ROOT, env=environment).returncode
         out = Path(folder, "report.json")
         subprocess.run([*tool, "combine", "--quiet"], cwd=ROOT, env=environment, check=True)
