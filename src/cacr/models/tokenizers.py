@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ def opened(kind: Any, folder: str | os.PathLike[str], **options: Any) -> Any:
     Raises:
         ValueError: The tokenizers package panics, which no ``except Exception`` sees; other errors are transformers'.
     """
+    return _tried(lambda: kind.from_pretrained(folder, trust_remote_code=False, **options))
+
+
+def _tried(make: Callable[[], Any]) -> Any:
     try:
-        found = kind.from_pretrained(folder, trust_remote_code=False, **options)
+        found = make()
         backend = getattr(getattr(found, "tokenizer", found), "backend_tokenizer", None)
         if backend is not None:
             backend.encode(TRIAL)
@@ -62,7 +67,7 @@ def open_tokenizer(path: Path, lower_case: bool, vocabulary: int) -> Any:
                 word for word in SPECIAL if word not in held
             ]:  # transformers would put them at its end
                 raise ValueError(f"{words} lacks {', '.join(absent)}")
-            tokenizer = BertTokenizer(vocab=str(words), do_lower_case=lower_case)
+            tokenizer = _tried(lambda: BertTokenizer(vocab=str(words), do_lower_case=lower_case))
         else:
             raise FileNotFoundError(
                 f"no tokenizer at {path}; expected a folder with tokenizer.json or vocab.txt, or a vocab.txt"

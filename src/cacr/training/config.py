@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import read_toml
-from cacr._messages import unknown
+from cacr._messages import shortly, unknown
 from cacr.losses import LOSSES, SCHEDULES
 
 SWEEP = "sweep"
@@ -221,8 +221,8 @@ def converted(value: Any, kind: str, where: str) -> Any:
     kind = kind.removesuffix(" | None")
     if kind == "Path" and isinstance(value, str):
         return Path(value)
-    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+    if kind == "float" and type(value) is int and abs(value) < 2**1000:
         return float(value)
     if type(value).__name__ != kind:
-        raise ValueError(f"{where} is {value!r}; expected a value of type {kind}")
+        raise ValueError(f"{where} is {shortly(value)}; expected a value of type {kind}")
     return value
