@@ -115,7 +115,7 @@ def in_a_process_of_its_own(folder, jobs, seconds):
 def quick(tmp_path_factory):
     jobs = [f"{name}:plain" for name in QUICK]
     jobs += [f"{name}:checkpointed" for name in CHECKPOINTED]
-    return in_a_process_of_its_own(tmp_path_factory.mktemp("quick"), jobs, seconds=120)
+    return in_a_process_of_its_own(tmp_path_factory.mktemp("quick"), jobs, seconds=600)
 
 
 @pytest.fixture(scope="module")
