@@ -21,6 +21,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "trust" / "coverage.md"
 REASONS = Path(__file__).with_name("covering.toml")
+KEPT = ROOT / "build" / "coverage.json"
+"""coverage's report, as --from takes it."""
 GPU = "Runs on a GPU only, and the tests have none."
 SEVERAL = "Runs where several processes share the work; those of the tests are counted only if they end by themselves."
 PACKAGE = "Runs where an optional package is missing; the tests have all of them."
@@ -75,10 +77,10 @@ def measure(tests: Sequence[str]) -> tuple[int, dict[str, Any]]:
         suite = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
         suite += ["-m", "not slow and not gpu", *tests]
         code = subprocess.run([*tool, "run", *suite], cwd=ROOT, env=environment).returncode
-        out = Path(folder, "report.json")
+        KEPT.parent.mkdir(exist_ok=True)
         subprocess.run([*tool, "combine", "--quiet"], cwd=ROOT, env=environment, check=True)
-        subprocess.run([*tool, "json", "--quiet", "-o", str(out)], cwd=ROOT, env=environment, check=True)
-        return code, json.loads(out.read_text(encoding="utf-8"))
+        subprocess.run([*tool, "json", "--quiet", "-o", str(KEPT)], cwd=ROOT, env=environment, check=True)
+        return code, json.loads(KEPT.read_text(encoding="utf-8"))
 
 
 def reasons(path: Path = REASONS) -> dict[str, str]:
@@ -89,10 +91,8 @@ def reasons(path: Path = REASONS) -> dict[str, str]:
 
 def page(files: Mapping[str, Any], why: Mapping[str, str]) -> tuple[str, int]:
     """The page as Markdown, and how many lines have no reason."""
-    own = [
-        path for path in files if (ROOT / path).is_file()
-    ]  # not of a copy that a test made, with a file more
-    files = {path: files[path] for path in own}
+    home = ROOT / "src"  # tests copy the package to other places
+    files = {path: found for path, found in files.items() if Path(ROOT, path).is_relative_to(home)}
     rooms: dict[str, list[tuple[str, Any]]] = {}
     for path, found in sorted(files.items()):
         file = Path(path).as_posix().partition("src/cacr/")[2]
