@@ -74,6 +74,7 @@ def listen():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_partial_report(tmp_path):
     arguments = ["demo", "--out", "d", "--seeds", "9", "--steps", "6", "--examples", "8", "--gallery", "4"]
     process = subprocess.Popen(
