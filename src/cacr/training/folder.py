@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import read_toml, write_text_whole
+from cacr._json import read_object
 from cacr.data import CaptionSet
 from cacr.data.contents import contents_of, contents_of_captions
 from cacr.data.opening import FEATURES
@@ -88,10 +89,8 @@ def note_resumed(config: TrainConfig, checkpoint: Path | None, pairs: CaptionSet
     write_text_whole(config.out / "config.toml", config.to_toml())  # what is `FREE` may be another now
     file = config.out / ENVIRONMENT
     try:
-        first = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return
-    if not isinstance(first, dict):
+        first = read_object(file)
+    except ValueError:
         return
     now = environment() | {"folder": str(Path.cwd()), "data": data_of(config, pairs)}
     changed = {name: value for name, value in now.items() if name == "command" or first.get(name) != value}

@@ -248,9 +248,8 @@ class RetrievalTrainer(WholeCheckpoints, Trainer):
         def on_its_groups(blocks: AttentionBlocks, direction: str) -> Tensor:
             half = len(blocks) // 2
             group = blocks[:half] if direction == "vision" else blocks[half:]
-            return named.by_direction(group, [direction])[
-                direction
-            ]  # what is not finite is the guard's business
+            # what is not finite is the guard's business
+            return named.by_direction(group, [direction])[direction]
 
         def words(inputs: Mapping[str, Tensor]) -> Tensor:
             return self.processor.text_mask(
