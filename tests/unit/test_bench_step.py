@@ -13,6 +13,7 @@ def one(tmp_path, monkeypatch):
     return step.Step(tmp_path, TINY, step.recipe_of(tmp_path / "run", candidates=19, negatives=19))
 
 
+@pytest.mark.slow
 def test_a_step_is_timed_against_a_loop_with_the_same_gradients(capsys):
     found = step.main(rounds=2, sizes=TINY, candidates=7, negatives=3)
     assert found["minimum"] > 0 and found["median"] > 0 and 0 < found["gradients"] < step.CLOSE

@@ -60,8 +60,11 @@ def random_uniter(captions, folder):
     return RegionScorer(UniterForImageTextRetrieval(config).eval(), processor, "random UNITER")
 
 
-def test_the_figures_of_all_forty_captions_can_be_read(read_photographs, reference_data, tmp_path):
-    photographs = list(read_photographs(reference_data / "real"))
+@pytest.mark.parametrize("each", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_the_figures_of_the_captions_of_photographs_can_be_read(
+    each, read_photographs, reference_data, tmp_path
+):
+    photographs = [(picture, some[:each]) for picture, some in read_photographs(reference_data / "real")]
     scorer = random_uniter([one for _, captions in photographs for one in captions], tmp_path)
     drawn = pieces = 0
     for picture, captions in photographs:
@@ -78,5 +81,5 @@ def test_the_figures_of_all_forty_captions_can_be_read(read_photographs, referen
             assert len(regions.axes[0].texts) == len(pair.values.argmax(1).unique()) > 1
             pieces += len(attended.tokens) - len(pair.words)
             drawn += 1
-    assert drawn == 40
-    assert pieces > 10
+    assert drawn == 8 * each
+    assert pieces > 2 * each

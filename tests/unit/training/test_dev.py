@@ -7,27 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cacr.recipes import recipe_path
-from cacr.training import TrainConfig, train
+from cacr.training import train
 from cacr.training.run import open_data
 from cacr.training.validation import first_pictures, recalls
 
 
 @pytest.fixture
-def config(tmp_path):
-    return TrainConfig.from_toml(
-        recipe_path("scenes"),
-        out=tmp_path / "run",
-        steps=8,
-        warmup=1,
-        candidates=5,
-        negatives=2,
-        scenes=16,
-        log_every=1,
-        save_every=2,
-        dev_split="dev",
-        dev_pictures=12,
-    )
+def config(config):
+    return replace(config, steps=8, dev_split="dev", dev_pictures=12)
 
 
 def lines(config):
