@@ -26,10 +26,12 @@ KEPT = ROOT / "build" / "coverage.json"
 GPU = "Runs on a GPU only, and the tests have none."
 SEVERAL = "Runs where several processes share the work; those of the tests are counted only if they end by themselves."
 PACKAGE = "Runs where an optional package is missing; the tests have all of them."
-REFUSAL = "The sentence of a refusal that no test asks for."
+REFUSAL = "The sentence of a refusal that no test asks for, and what it is made of."
+COMPILED = "Runs while torch.compile reads it; what it reads is not counted."
 PLACES = {
     "cuda": GPU,
     "gpu": GPU,
+    "is_compiling()": COMPILED,
     "os.name": "Runs on another operating system only.",
     "platform": "Runs on another operating system only.",
     "world_size()": SEVERAL,
@@ -169,18 +171,19 @@ def _plain_reasons(file: str, numbers: Sequence[int]) -> dict[int, str]:
         return {}
     found: dict[int, str] = {}
     for node in ast.walk(ast.parse((ROOT / "src/cacr" / file).read_text(encoding="utf-8"))):
-        guarded: Sequence[ast.stmt] = ()
-        why: str | None = None
+        if not isinstance(node, ast.If | ast.ExceptHandler | ast.Raise):
+            continue
+        body: Sequence[ast.stmt] = [node] if isinstance(node, ast.Raise) else node.body
+        begin, last = body[0].lineno, body[-1]
+        why = REFUSAL if isinstance(last, ast.Raise) else None
         if isinstance(node, ast.If):
             asked = ast.unparse(node.test)
-            why, guarded = next((text for sign, text in PLACES.items() if sign in asked), None), node.body
-        elif isinstance(node, ast.ExceptHandler) and node.type and "ImportError" in ast.unparse(node.type):
-            why, guarded = PACKAGE, node.body
-            found[node.lineno] = PACKAGE
-        elif isinstance(node, ast.Raise):
-            why, guarded = REFUSAL, [node]
+            why = next((text for sign, text in PLACES.items() if sign in asked), why)
+        elif isinstance(node, ast.ExceptHandler):
+            begin = node.lineno
+            why = PACKAGE if node.type and "ImportError" in ast.unparse(node.type) else why
         if why is not None:
-            lines = range(guarded[0].lineno, (guarded[-1].end_lineno or guarded[-1].lineno) + 1)
+            lines = range(begin, (last.end_lineno or last.lineno) + 1)
             found |= {line: why for line in lines if found.get(line, REFUSAL) == REFUSAL}
     return {number: found[number] for number in numbers if number in found}
 
