@@ -126,26 +126,8 @@ def _checkpoint(folder: Path) -> None:
     shutil.copy(DATA / "uniter_tiny.json", folder / "uniter.json")
 
 
-STUDY_PLAN = """[study]
-seeds = [0]
-steps = 4
-album = 5
-examples = 8
-gallery = 4
-[[arms]]
-name = "none"
-loss = "none"
-[[arms]]
-name = "rows"
-loss = "cacr-rows"
-[[contrasts]]
-arm = "rows"
-against = "none"
-"""
-
-
 def _study(folder: Path) -> None:
-    (folder / "plan.toml").write_text(STUDY_PLAN)
+    shutil.copy(DATA / "plan.toml", folder)
 
 
 REPORT = ("results.json", "*.md", "figures/**/*.png", "arms/*/records/*.jsonl", "arms/*/run/model/*")

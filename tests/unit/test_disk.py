@@ -126,3 +126,14 @@ def test_a_name_that_was_hidden_until_it_is_whole_is_not_shown(tmp_path, ending)
     hidden = beside(tmp_path / "made.safetensors", ending) / "part-0-00000.safetensors"
     with pytest.raises(NotWritten, match=rf"^{tmp_path}/made\.safetensors could not"), writing(hidden):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_the_room_is_left_out_where_the_system_does_not_say_it(tmp_path, monkeypatch):
+    def unknown(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("shutil.disk_usage", unknown)
+    with pytest.raises(NotWritten) as said, writing(tmp_path / "model", 12_345):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "bytes" not in str(said.value) and "(" not in str(said.value).removeprefix(str(tmp_path))
+    assert ". Make room and give" in str(said.value)

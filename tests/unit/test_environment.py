@@ -75,3 +75,19 @@ def test_git_says_the_commit_and_whether_the_package_was_changed_since(tmp_path)
     (package / "two.py").write_text("b = 2\n")
     _, other = git_state(package)
     assert len({None, changed, added, other}) == 4
+
+
+def test_without_git_or_a_commit_there_is_no_state_and_nothing_fails(tmp_path, monkeypatch):
+    package = tmp_path / "src" / "cacr"
+    package.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("")
+    subprocess.run(["git", "init"], cwd=tmp_path, check=True, capture_output=True)
+    assert git_state(package) == (None, None)  # nothing was committed yet
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state(package) == (None, None)
+    assert environment()["git"] is None
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr("cacr.environment.PACKAGES", ("torch", "no-such-package-as-this"))
+    assert environment()["packages"] == {"torch": torch.__version__}

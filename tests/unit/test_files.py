@@ -106,6 +106,21 @@ def test_a_folder_that_appeared_meanwhile_is_not_replaced(tmp_path, inside):
     assert [file.name for file in (tmp_path / "model").iterdir()] == inside
 
 
+def test_a_folder_that_appears_at_the_last_moment_is_not_replaced(tmp_path, monkeypatch):
+    rename = os.rename
+
+    def late(old, new):
+        Path(new).mkdir()  # after the last look, before the rename
+        (Path(new) / "mine.txt").touch()
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", late)
+    with pytest.raises(FileExistsError, match=r"model exists and is not overwritten; give another name"):
+        write_whole(tmp_path / "model", fill)
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    assert [file.name for file in (tmp_path / "model").iterdir()] == ["mine.txt"]
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EEXIST])
 def test_publishing_replaces_nothing_with_and_without_links(tmp_path, monkeypatch, number):
     (tmp_path / "page.html").write_text("mine")
@@ -141,6 +156,49 @@ def test_the_next_process_in_a_folder_removes_what_a_killed_one_left(tmp_path, e
     with working_in(tmp_path):
         names = {file.name for file in tmp_path.iterdir()}
     assert names == {".lock", ".a.mine.tmp", ".gitignore", "a.tmp", beside(tmp_path / "a").name}
+
+
+def test_what_a_living_process_of_another_user_writes_stays(tmp_path, monkeypatch, ended):
+    theirs = left_by(tmp_path / "a.md", ended)
+    theirs.touch()
+    refusing(monkeypatch, "kill", errno.EPERM)  # how the system says that it lives and is not ours
+    remove_leftovers(tmp_path)
+    assert theirs.exists()
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert not theirs.exists()
+
+
+def test_a_number_that_no_process_can_have_is_left_alone(tmp_path):
+    strange = left_by(tmp_path / "a.md", 10**30)
+    strange.touch()
+    remove_leftovers(tmp_path)
+    assert strange.exists()
+
+
+def test_a_folder_that_is_not_there_has_no_leftovers(tmp_path):
+    remove_leftovers(tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_cannot_sync_folders_takes_files_and_only_folders_are_excused(
+    tmp_path, monkeypatch
+):
+    fsync = os.fsync
+
+    def files_only(opened):
+        if Path(f"/proc/self/fd/{opened}").is_dir():
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write_whole(tmp_path / "model", fill)
+    assert (tmp_path / "model" / "weights").read_bytes() == b"1"
+    monkeypatch.undo()
+    refusing(monkeypatch, "fsync", errno.EINVAL)
+    with pytest.raises(OSError, match="Invalid argument"):
+        write_whole(tmp_path / "other", fill)
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_a_killed_removal_leaves_is_a_leftover(tmp_path, monkeypatch, ended):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, cali
         if name in plots:
             rows = table(benchmark, records)
             first = [row for row in rows if row.group == rows[0].group]
-            draw_scores(plots[name], name, {run.name: first}, about.get("options", {}).get("split"))
+            draw_scores(
+                plots[name], name, {run.absolute().name: first}, about.get("options", {}).get("split")
+            )
             tell(f"Wrote {plots[name]}", form)
     if form == "json":
         print(json.dumps(printed, indent=1))
@@ -118,11 +121,12 @@ def compare(
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:
     """Short names that tell the folders apart: their last parts, as many as it takes."""
-    for parts in range(1, 1 + max(len(folder.parts) for folder in folders)):
-        names = {folder: "/".join(folder.parts[-parts:]) for folder in folders}
+    whole = {folder: folder.absolute().parts for folder in folders}  # "." has no part of its own
+    for parts in count(1):
+        names = {folder: "/".join(whole[folder][-parts:]) for folder in folders}
         if len(set(names.values())) == len(folders):
-            return names
-    return {folder: str(folder) for folder in folders}
+            break
+    return names
 
 
 def _notes(name: str, names: Mapping[Path, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cacr.cli.show import console
+from cacr.cli.show import tell
 
 NAMED = 6
 """Left-out tensors that are named; the others are counted."""
@@ -51,23 +51,23 @@ def convert(
             processor.save_pretrained(folder)
 
     write_whole(out, save)
-    console.print(
+    tell(
         f"Found {family.called}, head {done.head}: {sizes.num_hidden_layers} layers of {sizes.num_attention_heads} "
         f"heads, {sizes.hidden_size} wide, {sizes.vocab_size:,} words, regions of {sizes.region_dim:,} + "
         f"{sizes.region_position_dim} numbers."
     )
     for sentence in done.made:
-        console.print(sentence)
+        tell(sentence)
     if done.left_out:
         more = f" and {len(done.left_out) - NAMED} more" if len(done.left_out) > NAMED else ""
-        console.print(f"Left out: {', '.join(done.left_out[:NAMED])}{more}.")
-    console.print(f"The model is in {out}: {sum(p.numel() for p in model.parameters()):,} parameters.")
+        tell(f"Left out: {', '.join(done.left_out[:NAMED])}{more}.")
+    tell(f"The model is in {out}: {sum(p.numel() for p in model.parameters()):,} parameters.")
     if words is None:
         released = "bert-base-uncased" if family.lower_case else "bert-base-cased"
-        console.print(
+        tell(
             f"To train or measure it, it needs its tokenizer ({released} for the released models): convert it again "
             "with --tokenizer FOLDER."
         )
     elif done.head == "retrieval":
-        console.print(f"Measure it:  cacr eval {out} retrieval --data CAPTIONS --features FEATURES")
+        tell(f"Measure it:  cacr eval {out} retrieval --data CAPTIONS --features FEATURES")
     return 0

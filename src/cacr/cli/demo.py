@@ -43,9 +43,9 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
     table = write_report(config, done, len(jobs), _command(config))
     for shown_table in _tables(table):
         console.print(shown_table)
-    console.print(f"The report is in {config.out}/README.md, the figures in {config.out}/figures.")
+    tell(f"The report is in {config.out}/README.md, the figures in {config.out}/figures.")
     if len(done) < len(jobs):
-        console.print(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
+        tell(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
         if killed:
             raise killed
         return exit_code()

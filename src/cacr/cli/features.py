@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, tell
 
 SHOWN = 10
 """Skipped pictures that are listed on the screen; all are in the file that is named."""
@@ -95,21 +95,21 @@ def _convert(source: Path, out: Path, dtype: Any) -> int:
     from cacr.regions import open_features, write_features
 
     store = open_features(source)
-    console.print(f"Found {store.describe()}.")
+    tell(f"Found {store.describe()}.")
     with bar() as progress:
         task = progress.add_task("pictures", total=len(store), note="")
         write_features(out, store, dtype=dtype, progress=lambda done: progress.update(task, completed=done))
-    console.print(f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}.")
+    tell(f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}.")
     return 0
 
 
 def _say(done: Any, out: Path) -> None:
     for image_id, why in list(done.skipped.items())[:SHOWN]:
-        console.print(f"skipped {image_id}: {why}", markup=False, highlight=False)
+        tell(f"skipped {image_id}: {why}")
     if done.skipped:
         from cacr.regions.collecting import skipped_file
 
-        console.print(
+        tell(
             f"{len(done.skipped)} pictures were skipped; all are listed with the reason in {skipped_file(out)}."
         )
-    console.print(f"Wrote the regions of {done.found} pictures to {out}.")
+    tell(f"Wrote the regions of {done.found} pictures to {out}.")

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from cacr.cli.show import console
+from cacr.cli.show import console, tell
 
 
 def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: bool = False) -> int:
@@ -47,5 +47,5 @@ def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: 
         print(page)
     else:
         write_bytes_new(out, page.encode())
-        console.print(f"The table is in {out}: {len(findings)} architectures.")
+        tell(f"The table is in {out}: {len(findings)} architectures.")
     return 0

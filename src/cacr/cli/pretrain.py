@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, tell
 from cacr.training.pretraining import PretrainConfig
 from cacr.training.pretraining import pretrain as run
 
@@ -16,5 +16,5 @@ def pretrain(config: Annotated[PretrainConfig, Parameter(name="*")]) -> int:
     with bar() as progress:
         task = progress.add_task("pretrain", total=config.steps, note="")
         folder = run(config, progress=lambda step: progress.update(task, completed=step))
-    console.print(f"The model is in {folder}. Measure it:  cacr eval {folder} scenes scenes-retrieval")
+    tell(f"The model is in {folder}. Measure it:  cacr eval {folder} scenes scenes-retrieval")
     return 0

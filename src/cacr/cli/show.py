@@ -57,10 +57,8 @@ def tell(text: str, form: Form = "text") -> None:
     )
 
 
-def check_plot(file: Path | None) -> None:
+def check_plot(file: Path) -> None:
     """Raises FileExistsError or ValueError where a plot could not be written, before the work is done."""
-    if file is None:
-        return
     if file.suffix not in PICTURES:
         raise ValueError(f"a plot named {file}; expected a name that ends in {', '.join(sorted(PICTURES))}")
     if file.exists():

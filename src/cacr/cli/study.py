@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
@@ -69,7 +70,7 @@ def study(
             shown.caption = (
                 f"n = {rows[0]['n']} examples, {rows[0]['seeds']} seeds; p by Holm over {len(rows)}"
             )
-            console.print(shown)
+            console.print(shown, markup=False)
     tell(headline(found))
     tell(f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures.")
     if killed:
@@ -86,7 +87,7 @@ def following(progress: Progress, jobs: Sequence[Job]) -> Report:
 
     def report(job: Job, step: int, steps: int) -> None:
         if job.name not in shown:
-            shown[job.name] = progress.add_task(f"  {job.name}", total=steps, note="")
+            shown[job.name] = progress.add_task(f"  {escape(job.name)}", total=steps, note="")
         progress.update(shown[job.name], completed=step)
         if job.done:
             progress.update(shown[job.name], visible=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, console, tell
 from cacr.recipes import recipe_path
 from cacr.sweep import SweepPlan
 from cacr.sweep import sweep as search
@@ -59,10 +59,10 @@ def sweep(
             for x in (trial.options.get(n, "-") for n in plan.space)
         ]
         table.add_row(str(trial.number), trial.state, value, str(trial.n or "-"), *chosen)
-    console.print(table)
-    console.print(
+    console.print(table, markup=False)
+    tell(
         f"All {len(found)} trials are in {config.out / 'trials.jsonl'}. The best was chosen on these examples, so its "
         "value here flatters it: run it again with other seeds, and measure it on other pictures."
     )
-    console.print(f"Run it:  cacr train {config.out / 'best.toml'}")
+    tell(f"Run it:  cacr train {config.out / 'best.toml'}")
     return 0

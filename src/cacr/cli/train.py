@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cacr._processes import rank
-from cacr.cli.show import bar, console
+from cacr.cli.show import bar, tell
 from cacr.training import TrainConfig
 from cacr.training import train as run
 
@@ -41,14 +41,14 @@ def train(
         model = run(config, resume=resume, progress=show)
     if not main:
         return 0
-    console.print(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
+    tell(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
     if push_to_hub is not None:
         from cacr.publishing import publish
 
-        console.print(f"The model is at {publish(model, push_to_hub)}")
+        tell(f"The model is at {publish(model, push_to_hub)}")
     what = "scenes scenes-retrieval"
     if config.data != "scenes":
         given = {"data": config.data, "features": config.features, "split": config.dev_split or config.split}
         what = " ".join(["retrieval", *(f"--{name} {value}" for name, value in given.items() if value)])
-    console.print(f"Measure it:  cacr eval {model} {what}")
+    tell(f"Measure it:  cacr eval {model} {what}")
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,8 @@ def _suggest(trial: Any, name: str, where: Any) -> Any:
     if isinstance(where, list):
         return trial.suggest_categorical(name, where)
     low, high, log = where["low"], where["high"], where.get("log", False)
-    if isinstance(low, int) and isinstance(high, int):
+    kind = next(str(f.type) for f in fields(TrainConfig) if f.name == name)
+    if isinstance(low, int) and isinstance(high, int) and "float" not in kind:
         return trial.suggest_int(name, low, high, log=log)
     return trial.suggest_float(name, low, high, log=log)
 

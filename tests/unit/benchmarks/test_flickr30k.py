@@ -196,3 +196,29 @@ def test_more_parts_than_there_are_is_refused(small_folds):
     work = COCO_1K.open(small_folds)
     with pytest.raises(ValueError, match="numbered from 0"):
         work.ask(ConstantScorer(), work.parts)
+
+
+@ALL
+def test_pictures_with_fewer_captions_are_asked_with_theirs_and_said(tmp_path, benchmark):
+    work = benchmark.open(write(tmp_path, benchmark, [image(1), image(2, captions=3), image(3, captions=4)]))
+    assert len(work.pairs.captions) == 5 + 3 + 4
+    assert work.notes[0] == "2 pictures have fewer than 5 captions"
+
+
+def test_photographs_are_never_alike_whatever_they_are(tmp_path):
+    work = FLICKR30K.open(write(tmp_path, FLICKR30K, [image(1), image(1) | {"filename": "twin.jpg"}]))
+    assert [list(work.pairs.alike(one)) for one in (0, 1)] == [[], []]
+
+
+def test_an_answer_is_whole_by_the_fold_that_its_part_is_of(tmp_path, monkeypatch):
+    monkeypatch.setattr("cacr.benchmarks.coco.FOLD", 20)  # 16 pictures and 4, then 3
+    captions = lambda i: 1 if i < 20 else 2
+    write(tmp_path, COCO_1K, [image(i, captions=captions(i)) for i in range(23)])
+    work = COCO_1K.open(Options(data=tmp_path))
+    sizes = [4 * 20 * 16, 4 * 20 * 4, 4 * 6 * 3]
+    assert work.parts == len(sizes)
+    for part, size in enumerate(sizes):
+        assert [work.whole(part, bytes(other)) for other in sizes] == [other == size for other in sizes]
+        assert len(work.ask(ConstantScorer(), part)) == size
+    with pytest.raises(ValueError, match="there are 3 parts, numbered from 0"):
+        work.whole(3, b"")

@@ -65,6 +65,13 @@ def test_a_broken_line_is_named(tmp_path, rows, named):
         MMVP_VLM.open(write(tmp_path, rows))
 
 
+def test_an_empty_line_is_passed_over_and_lines_are_counted_with_it(tmp_path):
+    whole = MMVP_VLM.open(write(tmp_path, pairs(2))).examples
+    assert MMVP_VLM.open(write(tmp_path, [*pairs(1), [], *pairs(2)[2:], []])).examples == whole
+    with pytest.raises(ValueError, match="line 5 is"):
+        MMVP_VLM.open(write(tmp_path, [*pairs(1), [], ["x", "Color", "b"]]))
+
+
 def test_the_table_of_mmvp_itself_is_told_apart(tmp_path):
     header = ["Index", "Question", "Options", "Correct Answer"]
     with pytest.raises(ValueError, match="is it MMVP-VLM's, not MMVP's"):

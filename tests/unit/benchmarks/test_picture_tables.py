@@ -175,3 +175,9 @@ def test_a_packed_folder_of_pictures_is_named(tmp_path):
     assert images_beside(file, ["images"], Options(images=(tmp_path,))) == []
     (tmp_path / "images").mkdir()
     assert images_beside(file, ["images"], Options()) == [tmp_path / "images"]
+
+
+def test_one_file_in_place_of_a_folder_is_taken_for_the_part(tmp_path):
+    file = tmp_path / "mine.parquet"
+    file.touch()
+    assert table_files(file, "cola", "Get it there.", "test") == [file]

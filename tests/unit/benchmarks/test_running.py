@@ -93,8 +93,12 @@ def test_finished_records_are_of_this_model_or_refused(tmp_path):
     run(SCENES, RandomScorer(), tmp_path, OPTIONS)
     work = SCENES.open(OPTIONS)
     check_finished(SCENES, work, RandomScorer(), tmp_path, OPTIONS)
+    parts_folder(tmp_path, SCENES).mkdir()  # a kill left it after the records were whole
     with pytest.raises(ValueError, match="from another evaluation: scorer differ"):
         check_finished(SCENES, work, ConstantScorer(), tmp_path, OPTIONS)
+    assert parts_folder(tmp_path, SCENES).exists()
+    check_finished(SCENES, work, RandomScorer(), tmp_path, OPTIONS)
+    assert {file.name for file in tmp_path.iterdir()} == {"scenes.json", "scenes.jsonl"}
 
 
 def some_parts(out, options=OPTIONS, benchmark=SCENES):

@@ -1,18 +1,23 @@
 """`cacr analyze` from the shell: scenes, Flickr30k Entities, benchmarks without truth, and what it refuses."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.unit.scorers.looking.cases import SCORERS
 
 from cacr.benchmarks import Options
 from cacr.cli import main
-from cacr.cli.analyze import data_of, subject
+from cacr.cli.analyze import _truth, data_of, subject
 from cacr.cli.named import named_models
+from cacr.data import Picture
+from cacr.data.grounding import Grounded, Phrase
 from cacr.data.scenes import winoground_like
-from cacr.regions import write_features
+from cacr.regions import Regions, write_features
 
 N = 6
 
@@ -178,6 +183,44 @@ def test_patches_have_a_truth_by_their_centres_and_queries_have_none(family):
         # each phrase has two words; things between centres have no patch, and their words do not count
         seen = [value for value in wanted if value]
         assert share == pytest.approx(sum(seen) / len(seen)) if seen else np.isnan(share)
+
+
+def test_words_whose_thing_no_patch_shows_are_counted_in_a_note():
+    given, notes = data_of("scenes", Options(n=2)), []
+    first = given.pairs[0]
+    hidden = replace(
+        first.phrases[0], boxes01=torch.tensor([[0.01, 0.01, 0.02, 0.02]])
+    )  # between all centres
+    given.pairs[0] = replace(first, phrases=[hidden, *first.phrases[1:]])
+    subject("blip", SCORERS["blip"].build(), given, None, "each", lambda done: None, notes)
+    assert len(notes) == 1 and notes[0].startswith("blip: 14 of 16 words of phrases have a true region")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"size": (60, 40)}, "the model cuts pictures, so boxes of the whole picture do not fit"),
+        ({"size": (40, 40)}, ""),
+        ({"size": (60, 40), "cuts": False}, ""),
+        ({"size": (60, 40), "looks_at": "regions"}, ""),
+        (
+            {"size": (40, 40), "spans": None},
+            "the model changes captions, so its tokens have no place in them",
+        ),
+    ],
+)
+def test_truth_is_unknown_where_tokens_or_boxes_are_not_those_of_the_data(changes, why):
+    asked = {"spans": [(0, 1), (2, 5)], "cuts": True, "looks_at": "pixels"} | changes
+    box = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    image = Image.new("RGB", asked["size"])
+    picture = Picture("p", lambda: Regions(torch.zeros(1, 2), box), lambda: image)
+    attended = SimpleNamespace(tokens=["a", "dog"], regions=1, spans=asked["spans"], boxes01=box)
+    images = SimpleNamespace(do_center_crop=asked["cuts"])
+    scorer = SimpleNamespace(looks_at=asked["looks_at"], processor=SimpleNamespace(image_processor=images))
+    one = Grounded("a dog", picture, [Phrase(2, 5, box, "dog")], "e", "c")
+    truth, said = _truth(attended, one, scorer, SimpleNamespace(exact=False))
+    assert said == why
+    assert truth.tolist() == [[False], [not why]]
 
 
 def test_what_cannot_be_done_is_said_before_the_work(capsys, drawn, tmp_path):

@@ -1,10 +1,12 @@
 """What `cacr eval`, `rescore` and `compare` print: tables that a machine reads, options that mean something, plots."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
 
+from cacr.benchmarks import BENCHMARKS
 from cacr.cli import main
 
 
@@ -121,3 +123,63 @@ def test_every_benchmark_is_listed_and_told(capsys):
     assert len(json.loads(out)) == 23
     told = " ".join(said(capsys, "benchmarks", "sugarcrepe", "vg-relation").out.split())
     assert "mean of parts" in told and "mean over ARO" in told and "obtain" in told
+
+
+def test_without_names_every_benchmark_has_a_row(capsys):
+    out = said(capsys, "benchmarks").out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
+    assert "".join(row[0] for row in rows) == "".join(BENCHMARKS)  # long names may take two lines
+    assert "cacr eval MODEL NAME --data FOLDER" in " ".join(out.split())
+
+
+def test_what_is_answered_is_shown_again_and_not_asked_again(capsys, tmp_path):
+    command = ["eval", "random:1", "scenes", "--n", "20", "--form", "json", "--out", tmp_path / "run"]
+    first = said(capsys, *command).out
+    before = (tmp_path / "run" / "scenes.jsonl").stat().st_ino
+    assert said(capsys, *command, "--resume").out == first
+    assert (tmp_path / "run" / "scenes.jsonl").stat().st_ino == before
+    command[1] = "random:2"
+    assert "from another evaluation: scorer differ" in said(capsys, *command, "--resume", expect=1).err
+
+
+def test_every_run_is_compared_with_the_one_that_is_named_beside_them(runs, capsys, tmp_path):
+    shutil.copytree(runs / "one", tmp_path / "base")
+    command = ["compare", runs / "one", runs / "two", "--form", "json", "--against"]
+    found = json.loads(said(capsys, *command, tmp_path / "base").out)["scenes"]["differences"]
+    assert {(one["ours"], one["theirs"]) for one in found} == {("one", "base"), ("two", "base")}
+    assert {one["difference"]["value"] for one in found if one["ours"] == "one"} == {0}
+    found = json.loads(said(capsys, *command, runs / "two").out)["scenes"]["differences"]
+    assert {(one["ours"], one["theirs"]) for one in found} == {("one", "two")}
+
+
+def test_runs_without_a_common_benchmark_are_told_what_each_has(runs, capsys, tmp_path):
+    shutil.copytree(runs / "one", tmp_path / "other")
+    for ending in ("json", "jsonl"):
+        (tmp_path / "other" / f"scenes.{ending}").unlink()
+    refused = " ".join(said(capsys, "compare", runs / "fewer", tmp_path / "other", expect=1).err.split())
+    assert "no benchmark is in all of them: fewer has scenes; other has scenes-retrieval" in refused
+
+
+def test_a_note_names_its_run_unless_all_have_it(runs, capsys, tmp_path):
+    for name, notes in (("one", ["of both", "of one"]), ("two", ["of both"])):
+        shutil.copytree(runs / name, tmp_path / name)
+        about = tmp_path / name / "scenes.json"
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"notes": notes}))
+    out = said(capsys, "compare", tmp_path / "one", tmp_path / "two", "--form", "json").out
+    notes = json.loads(out)["scenes"]["scores"]["notes"]
+    assert notes[:2] == ["of both", "one: of one"]
+
+
+def test_runs_of_one_name_are_told_apart_by_the_folders_above(runs, capsys, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        shutil.copytree(runs / name, tmp_path / name / "run")
+    names = lambda *folders: {
+        run
+        for one in json.loads(said(capsys, "compare", *folders, "--form", "json").out)["scenes"][
+            "differences"
+        ]
+        for run in (one["ours"], one["theirs"])
+    }
+    assert names(tmp_path / "one" / "run", tmp_path / "two" / "run") == {"one/run", "two/run"}
+    monkeypatch.chdir(tmp_path / "one" / "run")
+    assert names(".", "../../two/run") == {"one/run", "two/run"}

@@ -53,6 +53,26 @@ def test_scenes_are_looked_at_without_any_option_but_the_model(tmp_path, monkeyp
     ]
 
 
+def test_a_number_that_another_process_took_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    from cacr.explore import page
+
+    write = page.write_page
+
+    def late(items, path, *rest):
+        if not path.parent.exists():
+            path.parent.mkdir()
+            path.write_text("theirs")
+        return write(items, path, *rest)
+
+    monkeypatch.setattr(page, "write_page", late)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explore", "scenes-start", "--n", "1"]) == 0
+    assert (tmp_path / "runs" / "explore-001.html").read_text() == "theirs"
+    assert "scenes-start" in (tmp_path / "runs" / "explore-002.html").read_text()
+    assert main(["explore", "scenes-start", "--n", "1", "--out", "other/page.html"]) == 1
+    assert (tmp_path / "other" / "page.html").read_text() == "theirs"
+
+
 def test_two_checkpoints_are_seen_on_one_page(tmp_path):
     from cacr.training.start import scenes_start
 

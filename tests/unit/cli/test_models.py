@@ -32,6 +32,11 @@ def test_the_command_prints_a_table_or_json(capsys, tmp_path):
     assert row["backends"] == ["interface"] and row["time"] is None
     assert main(["models", "vilt", "--repetitions", "2", "--out", str(tmp_path / "models.md")]) == 0
     assert "2 pairs of steps" in (tmp_path / "models.md").read_text()
+    assert capsys.readouterr().out.endswith(f"The table is in {tmp_path / 'models.md'}: 1 architectures.\n")
+    assert main(["models", "vilt", "--repetitions", "0"]) == 0
+    told, _, page = capsys.readouterr().out.partition("\n\n")
+    assert told == "vilt: S_LL S_LV S_VL S_VV"
+    assert page.rstrip("\n") == as_markdown(list(survey(0, ["vilt"])), 0).rstrip("\n")
 
 
 @pytest.mark.parametrize(

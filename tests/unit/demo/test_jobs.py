@@ -5,10 +5,13 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from cacr.cli import main
+from cacr.cli import app, main
+from cacr.cli import demo as demonstrating
+from cacr.cli.demo import _command
 from cacr.demo import DemoConfig
 from cacr.demo.report import _readme
 from cacr.demo.run import jobs_of
@@ -59,3 +62,39 @@ def test_the_report_names_no_figure_of_a_run_that_is_not_done(seeds, tmp_path):
     assert ("attention-CACR/relations.png" in text) == bool(seeds)
     assert "attention-start/relations.png" in text
     assert "curves.png" not in text  # no losses are on disk
+
+
+def test_a_demo_without_a_folder_takes_the_next_free_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert DemoConfig().resolved().out == Path("runs/demo-001")
+    (tmp_path / "runs" / "demo-001").mkdir(parents=True)
+    (tmp_path / "runs" / "demo-003").mkdir()
+    assert DemoConfig().resolved().out == Path("runs/demo-002")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"full": True}, "--full"),
+        ({"full": True, "gallery": 20}, "--full --gallery 20"),
+        ({"seeds": 5, "steps": 30}, "--seeds 5 --steps 30"),
+        ({}, "--seeds 3"),
+    ],
+)
+def test_the_command_that_goes_on_is_the_one_that_was_given(given, said, tmp_path):
+    words = _command(DemoConfig(out=tmp_path / "demo", **given).resolved())
+    assert words == f"cacr demo --out {tmp_path / 'demo'} {said}"
+    _, command, _ = app().parse_args(words.removeprefix("cacr "), exit_on_error=False)
+    assert command.kwargs["config"].resolved() == DemoConfig(out=tmp_path / "demo", **given).resolved()
+
+
+def test_a_stopped_demo_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "runs [/b]"
+    score = {"value": 0.5, "low": None, "high": None, "n": 8, "seeds": 1}
+    of_one = {"scores": {"none": score}, "difference from none": {}, "chance": 1 / 6}
+    monkeypatch.setattr(demonstrating, "run_demo", lambda config, *given: jobs_of(config)[:2])  # then Ctrl-C
+    monkeypatch.setattr(demonstrating, "write_report", lambda *given: {"scenes": of_one})
+    assert main(["demo", "--out", str(out), "--seeds", "1"]) == 130
+    told = capsys.readouterr().out
+    assert f"Stopped after 2 of 6 runs. Go on:  cacr demo --out {out} --seeds 1 --resume\n" in told
+    assert f"The report is in {out}/README.md" in told

@@ -1,11 +1,13 @@
 """Characters that the usual font lacks are drawn with another, or one sentence says what to install."""
 
 import logging
+import shutil
 import warnings
 
 import pytest
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from tests.unit.explore.pairs import with_boxes
 
 from cacr.explore import fonts, relations_figure, save_figure, token_figure
@@ -69,3 +71,14 @@ def test_many_missing_characters_are_counted(caplog, unsaid):
     with caplog.at_level(logging.WARNING):
         fonts._say({chr(0xF1000 + i) for i in range(25)})
     assert "and 15 more" in caplog.records[0].getMessage()
+
+
+def test_a_font_installed_since_is_looked_into_and_a_broken_one_is_passed_over(tmp_path, monkeypatch):
+    installed = next(font.fname for font in fontManager.ttflist if font.name == "DejaVu Sans")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    shutil.copy(installed, tmp_path / "new.ttf")
+    monkeypatch.setattr(fontManager, "ttflist", [one for one in fontManager.ttflist if one.name == "cmr10"])
+    found = [str(tmp_path / name) for name in ("broken.ttf", "new.ttf")]
+    monkeypatch.setattr(fonts, "findSystemFonts", lambda: found)
+    assert fonts._candidates.__wrapped__() == ("DejaVu Sans",)
+    assert str(tmp_path / "new.ttf") in {font.fname for font in fontManager.ttflist}

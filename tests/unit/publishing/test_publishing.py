@@ -112,6 +112,23 @@ def test_what_is_on_the_hub_is_kept(model, tmp_path):
     assert "model.safetensors" in hub.files
 
 
+def test_a_card_says_what_was_measured_without_the_folders_of_the_machine(model):
+    options = {"data": "/home/me/vsr", "images": ["/home/me/coco", "/media/more"], "n": 20}
+    (model / "evaluation-scenes" / "scenes.json").write_text(json.dumps({"options": options}))
+    (model / "evaluation-dev" / "scenes.json").unlink()
+    card = model_card(model, "me/my-model")
+    rows = [line.split(" | ")[1] for line in card.splitlines() if "| relation | group |" in line]
+    assert rows == ["not said", "data vsr, images coco and more, n 20"]
+    assert "/home/me" not in card and "/media" not in card
+
+
+def test_a_card_that_is_missing_or_ours_is_written_again(model, tmp_path):
+    for before in ({"model.safetensors": b"old"}, {"README.md": f"{MADE}, long ago".encode()}):
+        hub = Hub(tmp_path, before)
+        publish(model, "me/m", update=True, api=hub)
+        assert 'loss = "cacr"' in hub.files["README.md"].decode()
+
+
 def test_a_card_in_the_folder_is_the_users(model, tmp_path):
     (model / "README.md").write_text("my own words")
     hub = Hub(tmp_path)

@@ -48,6 +48,22 @@ def test_the_largest_difference_of_weights_is_said_with_its_place(then, now):
     assert found.said == "3 of 4 tensors differ, by 0.25 at most (large)"
 
 
+def test_tensors_that_one_has_alone_are_named_with_their_time(then, now):
+    save_file({"a": torch.zeros(2), "b": torch.zeros(2)}, then / "model.safetensors")
+    save_file({"a": torch.ones(2)}, now / "model.safetensors")
+    found = compared(then, now, "model.safetensors")
+    assert (found.same, found.said) == (False, "has other tensors: b is there then alone")
+    assert compared(now, then, "model.safetensors").said == "has other tensors: b is there now alone"
+
+
+@pytest.mark.parametrize("other", [torch.zeros(4, 1), torch.zeros(4, dtype=torch.float16)])
+def test_a_tensor_of_another_shape_or_type_is_another(then, now, other):
+    save_file({"a": torch.zeros(4), "b": torch.zeros(1)}, then / "model.safetensors")
+    save_file({"a": other, "b": torch.ones(1)}, now / "model.safetensors")
+    found = compared(then, now, "model.safetensors")
+    assert (found.same, found.said, found.where) == (False, "a has another shape or type", "a")
+
+
 def test_a_zero_with_another_sign_is_another_bit(then, now):
     save_file({"a": torch.zeros(2)}, then / "model.safetensors")
     save_file({"a": -torch.zeros(2)}, now / "model.safetensors")
@@ -160,6 +176,13 @@ def test_records_of_a_better_model_are_another_conclusion(then, now):
     measured(then)
     measured(now, lambda record: record | {"match": [[1.0, 0.0], [0.0, 1.0]]})
     assert any("then − now is -" in said for said in compared(then, now, "scenes.jsonl").outside)
+
+
+def test_records_of_other_examples_are_a_conclusion_that_does_not_hold(then, now):
+    measured(then)
+    measured(now, lambda record: record | {"example": f"other {record['example']}"})
+    (said,) = compared(then, now, "scenes.jsonl").outside
+    assert said.startswith("the records cannot be compared: ")
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "results.json"])

@@ -8,10 +8,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from cacr.recipes import recipe_names, recipe_path
 from cacr.sweep import SweepPlan, sweep
+from cacr.sweep.run import _suggest
 from cacr.training import TrainConfig
 
 HERE = Path(__file__)
@@ -160,6 +162,16 @@ def test_what_is_missing_is_said_before_there_is_a_folder(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_numbers_are_drawn_of_the_kind_that_the_option_has():
+    whole, log = {"low": 2, "high": 5}, {"low": 1, "high": 1000, "log": True}
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    some = lambda name, where: [_suggest(study.ask(), name, where) for _ in range(40)]
+    assert set(some("layer", whole)) == {2, 3, 4, 5}
+    assert all(type(one) is int for one in some("warmup", log))
+    assert sum(one < 32 for one in some("warmup", log)) > 10  # half of them, by their logarithms
+    assert len(set(some("weight", whole))) == 40  # a number with a fraction, though its ends have none
+
+
 def test_an_objective_that_cannot_be_measured_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no dev_split is given"):
         sweep(replace(CONFIG, out=tmp_path / "a", dev_split=None), PLAN)
@@ -179,6 +191,12 @@ def test_a_recipe_without_a_plan_is_named(tmp_path):
         SweepPlan.from_recipe(tmp_path / "r.toml")
     (tmp_path / "r.toml").write_text("[sweep]\ntrial = 3\n")
     with pytest.raises(ValueError, match="Did you mean 'trials'"):
+        SweepPlan.from_recipe(tmp_path / "r.toml")
+
+
+def test_a_mistake_in_the_plan_of_a_recipe_names_its_file(tmp_path):
+    (tmp_path / "r.toml").write_text("[sweep]\ntrials = 0\n[sweep.space]\nlr = [1e-4]\n")
+    with pytest.raises(ValueError, match=r"r\.toml: trials is 0 and warm_up \d+; expected 1 or more of each"):
         SweepPlan.from_recipe(tmp_path / "r.toml")
 
 

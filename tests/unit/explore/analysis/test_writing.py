@@ -70,5 +70,6 @@ def test_a_figure_that_cannot_be_drawn_costs_no_number_and_no_other_figure(made,
 
 def test_the_level_is_that_of_the_project_s_intervals(made, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "LEVEL", 0.9)
+    monkeypatch.setattr(writing, "figures", lambda *_: {})
     write(tmp_path / "a", made)
     assert json.loads((tmp_path / "a/analysis.json").read_text())["level"] == 0.9
