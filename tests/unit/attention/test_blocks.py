@@ -101,6 +101,11 @@ def test_a_block_of_another_shape_is_named():
         uniform(lv=torch.ones(2, 3, 5))
 
 
+def test_a_block_of_whole_numbers_is_refused():
+    with pytest.raises(TypeError, match=r"lv is torch\.int64; expected a floating-point tensor"):
+        uniform(lv=torch.ones(2, 3, 4, dtype=torch.long))
+
+
 def test_blocks_must_agree_on_heads():
     with pytest.raises(ValueError, match="differ in their head axes"):
         uniform(ll=torch.ones(2, 6, 3, 3))

@@ -1,6 +1,7 @@
 """Hashes of data: the same wherever the data lie, others where they are others, and cheap where they are large."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,15 @@ def test_another_name_makes_another_hash(store):
 
 def test_nothing_has_no_hash(tmp_path):
     assert contents_of(tmp_path / "nothing") is None
+
+
+def test_captions_without_regions_have_a_hash_of_their_own_alone():
+    pairs = SceneCaptions(1, 3)
+    seen = contents_of_captions(pairs)
+    picture = pairs.picture
+    pairs.picture = lambda image: replace(picture(image), read_regions=None)
+    assert contents_of_captions(pairs) == {"captions": seen["captions"], "regions": None}
+    assert seen["regions"] is not None
 
 
 def test_large_stores_are_hashed_in_blocks_and_say_so(store, monkeypatch):

@@ -144,6 +144,16 @@ def test_a_layer_norm_without_weights_is_asked_about(oscar_folder, oscar_state):
     assert not convert_checkpoint(oscar_folder, {"use_img_layernorm": 0}).config.use_region_layer_norm
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_weights_without_a_configuration_say_themselves_whether_they_have_a_layer_norm(
+    oscar_state, tmp_path, held
+):
+    state = {n: v for n, v in oscar_state.items() if held or not n.startswith("bert.LayerNorm")}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    done = conversion(tmp_path / "pytorch_model.bin")
+    assert (done.model.config.use_region_layer_norm, done.left_out, done.made) == (held, (), ())
+
+
 def test_a_classifier_of_two_layers_is_recognized(oscar_folder, oscar_state):
     state = {name: value for name, value in oscar_state.items() if not name.startswith("classifier")}
     state |= {"classifier.0.weight": torch.randn(144, 48), "classifier.0.bias": torch.randn(144)}

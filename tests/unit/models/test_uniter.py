@@ -17,6 +17,7 @@ from cacr.models.uniter import (
     load_model,
     position_features,
 )
+from cacr.models.weights import guess_heads
 from cacr.regions import Regions
 
 
@@ -142,6 +143,11 @@ def test_sizes_are_read_off_the_weights(data):
         assert getattr(by_weights.config, name) == getattr(by_json.config, name)
 
 
+@pytest.mark.parametrize(("width", "heads"), [(768, 12), (1024, 16), (192, 3), (144, 12), (96, 4), (16, 4)])
+def test_heads_are_64_wide_where_nothing_states_them_and_else_12_or_4(width, heads):
+    assert guess_heads(width) == heads
+
+
 def test_a_truncated_original_checkpoint_is_named(data, tmp_path):
     whole = (data / "uniter_tiny.pt").read_bytes()
     (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
@@ -186,6 +192,14 @@ def test_a_saved_model_of_another_shape_is_named(config, tmp_path):
     with pytest.raises(
         ValueError, match=r"feature_linear\.weight has shape \(16, 6\); .*config\.json wants \(16, 2048\)"
     ):
+        load_model(tmp_path)
+
+
+def test_a_configuration_that_fits_and_cannot_be_loaded_is_named(config, tmp_path):
+    UniterForImageTextRetrieval(config).save_pretrained(tmp_path)
+    changed = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(changed | {"quantization_config": {}}))
+    with pytest.raises(ValueError, match=r"cannot be loaded as uniter: .*copy the whole model folder"):
         load_model(tmp_path)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cacr.regions import open_features
-from cacr.regions.collecting import collect, find_pictures, finish, parts_folder
+from cacr.regions.collecting import _detected, collect, find_pictures, finish, parts_folder
 from cacr.regions.detector import BottomUpDetector, DetectorConfig
 
 SMALL = DetectorConfig(short_side=48, long_side=64, proposals=12, min_regions=2, max_regions=5)
@@ -67,6 +68,34 @@ def test_every_readable_picture_is_there_in_order_and_the_others_are_listed(albu
     torch.testing.assert_close(store["3.png"].features, alone.features)
     torch.testing.assert_close(store["3.png"].boxes, alone.boxes, atol=1e-3, rtol=0)  # stored as fractions
     assert store["3.png"].object_ids.tolist() == alone.object_ids.tolist()
+
+
+def test_pictures_of_many_sizes_do_not_fill_the_memory(tmp_path):
+    """Sixteen batches wait at most, whatever their sizes; the one that is not readable is said when its turn comes."""
+    for i in range(20):
+        Image.new("RGB", (4 + i, 4)).save(tmp_path / f"{i:02}.png")
+    (tmp_path / "20.png").write_bytes(b"no picture")
+    asked = []
+
+    class Seeing:
+        def detect(self, pictures):
+            asked.append(len(pictures))
+            return [SimpleNamespace(size=one.size) for one in pictures]
+
+    files = {path.name: path for path in sorted(tmp_path.glob("*.png"))}
+    for batch, before in ((1, 20), (2, 0)):
+        order = [name for name, _ in _detected(files, Seeing(), batch, 0)]
+        assert sorted(order) == sorted(files) and order.index("20.png") == before
+    for i in range(20, 40):
+        Image.new("RGB", (4 + i, 4)).save(tmp_path / f"{i:02}.png")
+    (tmp_path / "40.png").write_bytes(b"no picture")
+    files = {path.name: path for path in sorted(tmp_path.glob("*.png"))}
+    found = {}
+    for name, regions in _detected(files, Seeing(), 2, 0):
+        found[name] = regions
+        if name == "40.png":
+            assert 40 - (len(found) - 1) < 16 * 2
+    assert len(found) == 41 and all(found[f"{i:02}.png"].size == (4 + i, 4) for i in range(40))
 
 
 def test_a_stopped_run_does_no_picture_twice(album, tmp_path):

@@ -61,6 +61,12 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, changes, message):
         open_features(saved(tmp_path / "f.safetensors", **changes))
 
 
+@pytest.mark.parametrize("shape", [(3, 0), (0, 2)])
+def test_features_of_no_bytes_are_refused_as_others_that_do_not_fit(tmp_path, shape):
+    with pytest.raises(ValueError, match="offsets do not fit"):
+        open_features(saved(tmp_path / "f.safetensors", features=torch.zeros(shape)))
+
+
 def test_a_name_outside_of_the_list_is_refused(tmp_path):
     path = saved(
         tmp_path / "f.safetensors",

@@ -91,6 +91,15 @@ def test_regions_are_counted_as_the_releases_do(tmp_path, make, folder, counts, 
     assert len(open_features(tmp_path / folder)["a"]) == expected
 
 
+def test_a_database_says_how_its_regions_are_counted_and_how_wide_they_are(tmp_path, make):
+    make.lmdb(tmp_path / "feat_numbb5", {"a.npz": make.packed(make.uniter_arrays(12))})
+    store = open_features(tmp_path / "feat_numbb5")
+    assert store.width == make.width
+    assert (
+        store.describe() == "LMDB of UNITER's layout, regions 5 a picture: 1 pictures, 8 numbers per region"
+    )
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [

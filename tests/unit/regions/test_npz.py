@@ -34,6 +34,13 @@ def test_uniters_files_give_every_region_or_those_that_count(tmp_path, make):
     assert len(open_features(tmp_path)["a"]) == 5
 
 
+def test_a_picture_that_is_not_there_is_named_beside_one_that_is(tmp_path):
+    np.savez(tmp_path / "a.npz", **pixel_arrays())
+    with pytest.raises(KeyError) as refused:
+        open_features(tmp_path)["b"]
+    assert str(refused.value) == f"{tmp_path} has no picture 'b'; it holds 1, e.g. 'a'"
+
+
 def test_text_for_numbers_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([["x"]]), boxes=np.zeros((1, 4)), image_w=4, image_h=4)
     with pytest.raises(ValueError, match=r"a\.npz holds <U1 features"):

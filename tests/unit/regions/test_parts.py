@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,15 @@ def test_the_same_picture_in_two_parts_is_refused(tmp_path, make):
     parts = sorted(tmp_path.glob("*/*.safetensors"))
     with pytest.raises(ValueError, match=r"a/part-0-00000.* and .*b/part-0-00000.* both hold picture 1\.jpg"):
         join_parts(parts, tmp_path / "out.safetensors")
+
+
+def test_files_of_other_widths_are_named_in_a_folder_of_several(tmp_path, make):
+    write_features(tmp_path / "a.safetensors", {"1": make.some()})
+    wide = make.some()
+    wide = replace(wide, features=torch.cat([wide.features, wide.features], 1))
+    write_features(tmp_path / "b.safetensors", {"2": wide})
+    with pytest.raises(ValueError, match=r"numbers per region \(8 in a\.safetensors, 16 in b\.safetensors\)"):
+        open_features(tmp_path)
 
 
 def test_parts_with_other_fields_or_types_are_refused(tmp_path, make):

@@ -186,6 +186,15 @@ def test_progress_counts_every_pair(captions, pictures):
     assert sum(done) == 2
 
 
+@pytest.mark.parametrize("build", [clip, siglip])
+def test_rows_of_captions_and_pictures_that_were_encoded_match_one_by_one(build, captions, pictures):
+    model, processor, _ = build()
+    scorer = DualEncoderScorer(model, processor)
+    with torch.no_grad():
+        found = scorer.forward(scorer.encode_captions(captions[:3]), scorer.encode_pictures(pictures))
+    assert_close(found, scorer.match(captions[:3], pictures), rtol=0, atol=1e-5)
+
+
 def test_a_sigmoid_says_true_above_0_and_a_softmax_says_nothing():
     for build, threshold in ((clip, None), (siglip, 0.0), (siglip2, 0.0)):
         model, processor, _ = build()

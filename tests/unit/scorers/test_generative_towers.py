@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from transformers.modeling_outputs import BaseModelOutput
 
 from cacr.scorers.generative import towers
 from cacr.scorers.generative.likelihood import LikelihoodScorer
@@ -133,6 +134,47 @@ def test_the_last_picture_of_a_batch_is_not_seen_again_in_the_next():
         with towers.each_picture_once(model, pictures, latest):
             assert torch.equal(model.vision_tower(rows)[0], expected)
         assert model.vision_tower.rows == seen
+
+
+class Named(Tower):
+    """Features by name, and beside them what is no tensor."""
+
+    def forward(self, pixel_values, image_sizes=None):
+        features, _ = super().forward(pixel_values, image_sizes)
+        return BaseModelOutput(features, ([features + 1], None))
+
+
+def test_outputs_by_name_are_joined_by_name_and_what_is_no_tensor_stays():
+    model, latest = Sees(), towers.LatestPicture()
+    model.vision_tower = Named()
+    for pictures, seen in (([0, 1], [2, 2]), ([1, 2], [1])):
+        rows = torch.tensor(pictures, dtype=torch.float)[:, None, None, None].expand(-1, 1, 1, 2)
+        expected = Named()(rows)
+        model.vision_tower.rows.clear()
+        with towers.each_picture_once(model, pictures, latest):
+            found = model.vision_tower(rows)
+        assert model.vision_tower.rows == seen and type(found) is BaseModelOutput
+        assert torch.equal(found.last_hidden_state, expected.last_hidden_state)
+        (other,), nothing = found.hidden_states
+        assert torch.equal(other, expected.hidden_states[0][0]) and nothing is None
+
+
+def test_a_tower_is_left_alone_if_it_is_given_what_may_hold_rows():
+    model = Sees()
+    expected = model.vision_tower(PIXELS)[0]
+    model.vision_tower.rows.clear()
+    with towers.each_picture_once(model, [0, 0, 1, 2, 1]):
+        assert torch.equal(model.vision_tower(PIXELS, masks=[1, 2, 3, 4, 5])[0], expected)
+    assert model.vision_tower.rows == [5]
+
+
+def test_a_tower_with_a_forward_of_its_own_keeps_it():
+    """As accelerate's hooks put there."""
+    model = Sees()
+    own = model.vision_tower.forward = lambda pixels: Tower.forward(model.vision_tower, pixels * 2)
+    with towers.each_picture_once(model, [0, 0, 1, 2, 1]):
+        assert torch.equal(model.vision_tower(PIXELS)[0], 2 * PIXELS.flatten(1))
+    assert model.vision_tower.forward is own
 
 
 @pytest.mark.parametrize("family", ["paligemma", "florence2", "git"])

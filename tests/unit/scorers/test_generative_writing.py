@@ -30,6 +30,17 @@ def equal(one, other):
     assert all(torch.equal(one.inputs[name], other.inputs[name]) for name in one.inputs)
 
 
+@pytest.mark.parametrize("family", ["llava", "qwen2_vl"])
+def test_a_text_of_one_s_own_is_what_a_caption_follows(family, pictures):
+    """Before the wording of the family, and before the processor's chat template."""
+    model, processor = WRITING[family].model().model, WRITING[family].processor()
+    own = f"{processor.image_token} a dog runs :"
+    scorer = LikelihoodScorer(model, processor, before=own)
+    assert scorer.passages("a cat")[0] == (own, "a cat") and scorer.describe()["before"] == own
+    before = LikelihoodScorer(model, processor).match(["a cat"], pictures[:1])
+    assert scorer.match(["a cat"], pictures[:1]) != before
+
+
 @pytest.mark.parametrize("score", [VQAScorer, LikelihoodScorer])
 @pytest.mark.parametrize("family", WRITING)
 def test_what_is_spliced_is_what_the_processor_writes(family, score, captions, pictures):

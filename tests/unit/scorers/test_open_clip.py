@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from cacr.scorers.contrastive.open_clip import CONFIG, OpenClipScorer, load_open_clip
 from cacr.scorers.contrastive.scorer import DualEncoderScorer
+from cacr.scorers.opening import FAMILIES, open_scorer, scores_of
 from cacr.tiny_models.tokenizers import word_tokenizer
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -143,6 +144,25 @@ def _in_open_clips_names(state):
             own[f"{block}.mlp.c_fc.{kind}"] = state[f"{layer}.mlp.fc1.{kind}"]
             own[f"{block}.mlp.c_proj.{kind}"] = state[f"{layer}.mlp.fc2.{kind}"]
     return own
+
+
+@pytest.mark.parametrize("which", [".", WEIGHTS])
+def test_a_folder_and_a_file_are_opened_by_name(folder, words, which):
+    assert scores_of(str(folder / which)) == FAMILIES["open_clip"]
+    scorer = open_scorer(str(folder / which), device="cpu", tokenizer=words)
+    assert type(scorer) is OpenClipScorer
+    expected = load_file(folder / "expected.safetensors")
+    assert_close(_logits(scorer.model, expected), expected["logits_per_text"], rtol=0, atol=1e-5)
+
+
+def test_a_size_of_pictures_may_be_told_by_side(folder, words):
+    size = json.loads((folder / CONFIG).read_text())["model_cfg"]["vision_cfg"]["image_size"]
+    _configure(folder, "vision_cfg", image_size=[size, size])
+    model, _ = load_open_clip(folder, tokenizer=words)
+    assert model.config.vision_config.image_size == size
+    _configure(folder, "vision_cfg", image_size=[size, 2 * size])
+    with pytest.raises(ValueError, match=r"image_size is \[\d+, \d+\] by its configuration"):
+        load_open_clip(folder, tokenizer=words)
 
 
 def test_every_match_is_the_logit_of_the_pair_alone(stored, words, captions, pictures, every_pair_equals):

@@ -1,5 +1,7 @@
 """Recipes: every value is checked, and a mistake is answered with the name that was meant."""
 
+from pathlib import Path
+
 import pytest
 
 from cacr.recipes import recipe_names, recipe_path
@@ -28,6 +30,7 @@ def test_the_resolved_configuration_reads_back_the_same(tmp_path):
         ("steps = ", "is not TOML"),
         ('loss = "carc"', r"unknown loss 'carc'\. Did you mean 'cacr'"),
         ('schedule = "expo"', r"unknown schedule 'expo'\. Did you mean 'exp'"),
+        ("lr = 1" + "0" * 400, r"lr is 10+…?.*; expected a value of type float"),
         ("steps = 0", "steps is 0; expected 1 or more"),
         ("candidates = 3\nnegatives = 7", "negatives is 7 and candidates 3"),
     ],
@@ -36,6 +39,13 @@ def test_a_mistake_in_a_recipe_gets_a_sentence(tmp_path, text, message):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
         TrainConfig.from_toml(tmp_path / "r.toml")
+
+
+def test_a_whole_number_is_a_fraction_where_one_is_wanted(tmp_path):
+    (tmp_path / "r.toml").write_text('weight = 2\nlr = 1\nout = "somewhere"')
+    config = TrainConfig.from_toml(tmp_path / "r.toml")
+    assert (type(config.weight), config.weight, type(config.lr)) == (float, 2.0, float)
+    assert config.out == Path("somewhere")
 
 
 def test_an_unknown_recipe_gets_a_sentence():

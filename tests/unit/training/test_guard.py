@@ -144,6 +144,14 @@ def test_a_checkpoint_that_lost_a_part_of_a_file_does_not_count(config):
     assert latest_checkpoint(config.out).name == "checkpoint-4"
 
 
+def test_a_checkpoint_of_an_older_version_which_told_no_sizes_counts(config):
+    folder = config.out / "checkpoints" / "checkpoint-4"
+    folder.mkdir(parents=True)
+    assert latest_checkpoint(config.out) is None
+    (folder / "complete").touch()
+    assert latest_checkpoint(config.out) == folder
+
+
 def test_what_a_kill_left_of_checkpoints_is_removed_on_going_on_and_nothing_else_is(config):
     run = config.out / "checkpoints"
     for name in ("checkpoint-2", "checkpoint-4", "checkpoint-4 by hand"):
@@ -151,6 +159,18 @@ def test_what_a_kill_left_of_checkpoints_is_removed_on_going_on_and_nothing_else
     (run / "checkpoint-2" / "complete").write_text("{}")
     remove_unfinished(config.out)
     assert sorted(one.name for one in run.iterdir()) == ["checkpoint-2", "checkpoint-4 by hand"]
+
+
+def test_a_checkpoint_takes_the_place_of_what_a_kill_left_of_it(config):
+    folder = config.out / "checkpoints" / "checkpoint-2"
+
+    def progress(step, numbers):
+        if step == 1:
+            folder.mkdir(parents=True)
+            (folder / "half.safetensors").write_bytes(b"half")
+
+    train(replace(config, steps=2), progress=progress)
+    assert latest_checkpoint(config.out) == folder and not (folder / "half.safetensors").exists()
 
 
 def test_what_was_noted_before_a_stop_goes_on_where_the_model_is():

@@ -268,6 +268,16 @@ def test_with_some_examples_selected_the_cut_does_not_matter_either(tmp_path):
     assert largest(difference(whole, pieces)) < 1e-6
 
 
+def test_a_slice_counts_the_examples_that_it_leaves_in_each_batch(tmp_path):
+    """Batches of 4 and of 2, of which 3 and 1 are regularized: their parts are 3/4 and 1/4."""
+    cut = {"data": 6, "gradient_accumulation_steps": 2}
+    told = lambda inputs: torch.arange(len(inputs["input_ids"])) >= 1
+    by_slice, by_mask = (
+        trained(tmp_path, options={"select": select}, **cut) for select in (slice(1, None), told)
+    )
+    assert largest(difference(by_slice, by_mask)) < 1e-12
+
+
 @pytest.mark.parametrize("first", ["input_ids", "pixel_values"])
 def test_pictures_of_several_sizes_count_alike(tmp_path, first):
     """Qwen's processors put the patches of all pictures in one tensor, whose length is not the batch's."""

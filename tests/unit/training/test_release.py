@@ -64,6 +64,18 @@ def test_image_anchored_groups_are_indexed_as_the_releases_do(tmp_path):
     torch.testing.assert_close(ours[2:], right[2:], atol=2e-5, rtol=0)  # text-anchored groups are right
 
 
+def test_what_is_learned_from_is_indexed_as_what_was_mined(tmp_path):
+    made, batch = trainer(replace(CONFIG, dropout=0.0, reproduce_release_indexing=True), tmp_path)
+    index, chosen = release_indices(batch), torch.tensor([[0, 5, 2], [0, 1, 3], [0, 4, 1], [0, 2, 5]])
+    learned, _ = made._learn(made.model.train(), batch, chosen, index)
+    mined = made._mine(made.model, batch, index).gather(1, chosen)
+    torch.testing.assert_close(learned.float(), mined, atol=2e-5, rtol=0)
+    right, _ = made._learn(made.model, batch, chosen)
+    assert (learned[:2] - right[:2]).abs().max() > 1e-3
+    learned.sum().backward()
+    assert made.model.rank_output.weight.grad.abs().sum() > 0
+
+
 @torch.no_grad()
 def test_a_pair_is_mined_once_and_its_score_is_that_of_the_pair_alone(tmp_path):
     made, batch = trainer(CONFIG, tmp_path)

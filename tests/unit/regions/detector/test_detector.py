@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from cacr.regions.detector import BottomUpDetector, DetectorConfig
+from cacr.regions.detector import BottomUpDetector, DetectorConfig, attribute_names, object_names
 from cacr.regions.detector.boxes import cut, suppress
 from cacr.regions.detector.heads import choose_regions
+from cacr.regions.detector.opening import open_detector
 from cacr.regions.detector.pooling import roi_pool
 
 SMALL = DetectorConfig(short_side=64, long_side=100, proposals=30, min_regions=4, max_regions=9)
@@ -112,6 +113,23 @@ def test_regions_say_class_attribute_and_confidence(detector):
     assert len(regions.object_names) == n
     assert regions.attribute_ids.max() < 400
     assert detector.width == regions.features.shape[1]
+
+
+def test_each_class_and_attribute_has_one_name(detector):
+    """The first of several, and 400 that differ; "gray,grey" is the first line of the list."""
+    assert len(object_names()) == 1600 and len(set(attribute_names())) == 400
+    assert attribute_names()[:3] == ("gray", "multi colored", "double decker")
+    assert not any("," in name for name in (*object_names(), *attribute_names()))
+
+
+def test_random_weights_are_the_same_every_time_and_take_the_numbers_of_regions(monkeypatch):
+    monkeypatch.setattr(BottomUpDetector, "new", lambda new=BottomUpDetector.new: new(SMALL, width=8))
+    first = open_detector("random")
+    torch.manual_seed(7)
+    again = open_detector("random", most=3)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert (first.config.min_regions, first.config.max_regions) == (4, 9)
+    assert (again.config.min_regions, again.config.max_regions) == (3, 3)
 
 
 def test_red_and_blue_are_not_mixed_up(detector):
