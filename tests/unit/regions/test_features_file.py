@@ -61,9 +61,11 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, changes, message):
         open_features(saved(tmp_path / "f.safetensors", **changes))
 
 
-@pytest.mark.parametrize("shape", [(3, 0), (0, 2)])
-def test_features_of_no_bytes_are_refused_as_others_that_do_not_fit(tmp_path, shape):
-    with pytest.raises(ValueError, match="offsets do not fit"):
+@pytest.mark.parametrize(
+    ("shape", "message"), [((3, 0), r"features have shape \[3, 0\]"), ((0, 2), "offsets do not fit")]
+)
+def test_features_of_no_bytes_are_refused_as_others_that_do_not_fit(tmp_path, shape, message):
+    with pytest.raises(ValueError, match=message):
         open_features(saved(tmp_path / "f.safetensors", features=torch.zeros(shape)))
 
 

@@ -108,8 +108,6 @@ def convert(
         if _head_of(state) == "pretraining":
             _start_from_contrast(ours, made)
         values |= _classifier({name: value for name, (_, value) in ours.items()}, path)
-    elif head == "pretraining" and "cls.predictions.bias" in ours:
-        ours.setdefault("cls.predictions.decoder.bias", ours["cls.predictions.bias"])
     elif head == "base":
         ours = {name.removeprefix("oscar."): found for name, found in ours.items()}
     norm = _REGION_NORM.removesuffix("weight")

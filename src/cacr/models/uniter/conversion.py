@@ -103,8 +103,6 @@ def convert(
     values = with_sizes(_known(checkpoint.settings) | _known(settings(config)), sizes)
     if head == "base":
         ours = {name.removeprefix("uniter."): found for name, found in ours.items()}
-    if head == "pretraining" and "cls.predictions.bias" in ours:
-        ours.setdefault("cls.predictions.decoder.bias", ours["cls.predictions.bias"])
     state = {name: value for name, (_, value) in ours.items()}
     model, lacking = fill(
         HEADS[head], configured(UniterConfig, values, path), state, path, may_lack=["rank_output."]

@@ -98,7 +98,12 @@ class FeatureStore(Store):
                     f"{self.path}: {name} has type {tensors[name].dtype}; expected {expected}. Make it again"
                 )
         features, offsets, sizes = tensors["features"], tensors["offsets"], tensors["sizes"]
-        rows = len(features) if features.ndim == 2 and features.shape[1] else -1
+        if features.ndim != 2 or not features.shape[1]:
+            raise ValueError(
+                f"{self.path}: features have shape {list(features.shape)}; expected [region, numbers of one]. Make the "
+                "file again"
+            )
+        rows = len(features)
         fits = (
             offsets.shape == (pictures + 1,)
             and sizes.shape == (pictures, 2)
