@@ -407,10 +407,8 @@ def test_checkpoints_that_others_put_around_a_layer_are_exact(tiny):
     """torch's wrapper, as FSDP plugins put it around layers after attach, and a call written by hand."""
     from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
+    expected = with_attach(tiny)
     attach(tiny.model)
-    out = run(tiny.model, tiny.inputs)
-    (out.loss + out.cacr_loss).backward()
-    expected = gradients(tiny.model)
     layers = tiny.model.visual_bert.encoder.layer
     inner = layers[2].attention
     for wrapped in (checkpoint_wrapper(inner), ByHand(inner)):
@@ -422,6 +420,37 @@ def test_checkpoints_that_others_put_around_a_layer_are_exact(tiny):
                  for key, grad in gradients(tiny.model).items()}  # fmt: skip
         for key, value in expected.items():
             assert_close(found[key], value, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_wrapper_that_torch_put_around_a_layer_before_is_not_in_the_way(tiny, reentrant):
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+        CheckpointImpl,
+        checkpoint_wrapper,
+    )
+
+    expected = with_attach(tiny)
+    layers = tiny.model.visual_bert.encoder.layer
+    kind = CheckpointImpl.REENTRANT if reentrant else CheckpointImpl.NO_REENTRANT
+    layers[2].attention = checkpoint_wrapper(layers[2].attention, checkpoint_impl=kind)
+    before = layers[2].attention.checkpoint_fn
+    found = {
+        name.replace("_checkpoint_wrapped_module.", ""): grad for name, grad in with_attach(tiny).items()
+    }
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert_close(found[name], value, atol=1e-6, rtol=1e-5)
+    assert layers[2].attention.checkpoint_fn is before
+
+
+def with_attach(tiny):
+    """Gradients of the model's own loss and the regularizer's, put on for this."""
+    reg = attach(tiny.model)
+    tiny.model.zero_grad()
+    out = run(tiny.model, tiny.inputs)
+    (out.loss + out.cacr_loss).backward()
+    reg.detach()
+    return gradients(tiny.model)
 
 
 class ByHand(nn.Module):

@@ -12,8 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import CheckpointWrapper
 
 from cacr.attention.cut import BLOCKS, Captured
+
+WRAPPED = "._checkpoint_wrapped_module"
+"""Where torch's wrapper for activation checkpointing keeps what it wraps, as its own prefix says."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,9 @@ def _found(model: nn.Module, path: str, kind: type[nn.Module]) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if name.endswith("." + path) and isinstance(module, kind)
+        if f".{name.replace(WRAPPED, '')}".endswith(f".{path}")
+        and isinstance(module, kind)
+        and not isinstance(module, CheckpointWrapper)
     ]
 
 
