@@ -34,8 +34,7 @@ Everything else is a finding, counted once per place: a foreign exception, a cra
 the slowest also in multiples of the slowest whole seed. What was once found is kept in `tests/fuzz/corpus` and tried
 again by `make test`.
 
-This table is written by `python -m tests.fuzz --inputs 100000`; naming readers replaces their rows alone. Readers that
-build a model for every input take up to 9 ms each: where a row has fewer inputs, that is why.
+This table is written by `python -m tests.fuzz --inputs 100000`; naming readers replaces their rows alone.
 
 """
 
