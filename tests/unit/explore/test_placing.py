@@ -25,3 +25,9 @@ def test_a_label_is_as_large_as_asked_inside_the_picture_and_on_no_other(size=(0
 
 def test_a_picture_that_is_full_has_no_place():
     assert place((0.5, 0.2), BOX, SHEET, [SHEET]) is None
+
+
+def test_where_boxes_fill_the_picture_a_label_lies_wholly_in_none():
+    left, right = (0.0, 0.0, 2.0, 3.0), (2.0, 0.0, 4.0, 3.0)
+    spot = place((0.5, 0.2), (1.5, 1.0, 2.5, 2.0), SHEET, [], others=[left, right])
+    assert spot is not None and spot[0] < 2.0 < spot[2]
