@@ -6,6 +6,8 @@ traces: it would break the graph.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -65,7 +67,7 @@ def refuse_broken(name: str, values: Tensor, counted: Tensor | None = None) -> b
         return True
     values = values.detach()
     total = values.sum(dtype=torch.promote_types(values.dtype, torch.float32))  # costs less than to ask each
-    if torch.isfinite(total):
+    if math.isfinite(total.item()):
         return True
     broken = ~torch.isfinite(values).all(-1)
     broken = broken.any(1) if broken.ndim == 3 else broken

@@ -9,6 +9,7 @@ of two thin matrices (`cacr.losses.comparing`), or multiplied with one (`cacr.lo
 """
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -99,7 +100,7 @@ def compared(blocks: Blocks, comparison: Comparison, direction: str) -> Tensor:
         raise ValueError(unknown("direction", direction, DIRECTIONS))
     parts = by_direction(blocks, comparison, ("language", "vision") if direction == "both" else (direction,))
     loss = parts[0] + parts[1] if len(parts) > 1 else parts[0]
-    if not torch.compiler.is_compiling() and not torch.isfinite(loss):
+    if not torch.compiler.is_compiling() and not math.isfinite(loss.item()):
         raise ValueError(
             f"the loss is {loss.item()} in {loss.dtype}: the attention of the layer holds values that are "
             "not finite, or scores so large that products of them are not. Scale queries and keys, or give float64"
