@@ -128,6 +128,6 @@ class Regions:
 
 def _finite(values: Tensor) -> bool:
     """Whether all numbers are finite in float32, in which models read them; a sum costs less than to ask each."""
-    if torch.isfinite(values.sum(dtype=torch.float32)):
+    if math.isfinite(values.sum(dtype=torch.float32).item()):
         return True
     return bool(torch.isfinite(values.to(torch.float32)).all())
