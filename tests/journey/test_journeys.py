@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tests.faults.laboratory import Laboratory
 
 from cacr.benchmarks.records import read_records
 
@@ -20,10 +21,24 @@ ROOT = Path(__file__).parents[2]
 CACR = [sys.executable, "-m", "cacr"]
 
 
-def run(*arguments, cwd, expect=0):
+def printed(*arguments, cwd):
+    """What a command prints as its result, in a process of its own from the very start."""
     done = subprocess.run([*CACR, *map(str, arguments)], cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == expect, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Commands in processes of their own, forked where all is imported: that takes longer than most commands."""
+    with Laboratory(tmp_path_factory.mktemp("said")) as laboratory:
+
+        def run(*arguments, cwd, expect=0):
+            process = laboratory.start(arguments, cwd)
+            assert process.ended() == [expect], process.said
+            return process.said
+
+        yield run
 
 
 SMALL = ["--steps", "40", "--candidates", "5", "--negatives", "2", "--scenes", "40", "--save-every", "2"]
@@ -33,7 +48,7 @@ SMALL += ["--warmup", "1"]
 SHORT_DEMO = ["demo", "--out", "d", "--seeds", "2", "--steps", "4", "--examples", "20", "--gallery", "8"]
 
 
-def test_the_demo_leaves_a_report_that_can_be_remade(tmp_path):
+def test_the_demo_leaves_a_report_that_can_be_remade(tmp_path, run):
     out = run(
         *SHORT_DEMO,
         cwd=tmp_path,
@@ -97,7 +112,7 @@ def test_ctrl_c_leaves_a_partial_report(tmp_path):
     assert "Traceback" not in said
 
 
-def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some(tmp_path):
+def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some(tmp_path, run):
     asked = ["--seed", "2", "--n", "200"]
     run("eval", "scenes-start", "scenes", "scenes-retrieval", *asked, "--out", "start", cwd=tmp_path)
     run("train", "scenes", "--out", "run", "--steps", "80", "--warmup", "8", cwd=tmp_path)
@@ -116,7 +131,7 @@ def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some
 
 
 @pytest.mark.slow
-def test_photographs_are_learned_by_heart(tmp_path, reference_data):
+def test_photographs_are_learned_by_heart(tmp_path, reference_data, run):
     subprocess.run(
         [sys.executable, ROOT / "examples" / "photographs.py", reference_data / "real", tmp_path / "photos"],
         check=True,
@@ -165,7 +180,7 @@ def test_photographs_are_learned_by_heart(tmp_path, reference_data):
             assert min(picture.size) > 300
 
 
-def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
+def test_a_folder_of_ones_own_goes_through_every_command(tmp_path, run):
     """Seeded pictures and features in the documented layout; the real ones need the reference data."""
     from cacr.regions import Regions, write_features
 
@@ -199,7 +214,7 @@ def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
         "2",
         cwd=tmp_path,
     )
-    shown = run("eval", "run/model", "retrieval", "--data", "photos", "--json", cwd=tmp_path)
+    shown = printed("eval", "run/model", "retrieval", "--data", "photos", "--json", cwd=tmp_path)
     assert json.loads(shown)["retrieval"]["rows"][0]["n"] == 8
     run(
         "explore",
@@ -216,14 +231,11 @@ def test_a_folder_of_ones_own_goes_through_every_command(tmp_path):
     )
     assert "one cup" in (tmp_path / "cup.html").read_text()
     run("features", "--convert", "photos/features.safetensors", "-o", "again.safetensors", cwd=tmp_path)
-    said = subprocess.run(
-        [*CACR, "eval", "run/model", "scenes", "--out", "no"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert said.returncode == 1
-    assert "features of 40 numbers per region" in " ".join(said.stderr.split())
+    said = run("eval", "run/model", "scenes", "--out", "no", cwd=tmp_path, expect=1)
+    assert "features of 40 numbers per region" in said
 
 
-def test_photographs_become_regions_a_model_and_a_score(tmp_path):
+def test_photographs_become_regions_a_model_and_a_score(tmp_path, run):
     """A small random detector in place of the published one; everything else as a person would do it."""
     from cacr.regions.detector import BottomUpDetector, DetectorConfig
 
@@ -250,7 +262,7 @@ def test_photographs_become_regions_a_model_and_a_score(tmp_path):
     halves = ["--split", "train", "--dev-split", "val"]
     said = run("train", "photographs", "--data", "photos", "--out", "run", *short, *halves, cwd=tmp_path)
     command = " ".join(said.split()).split("Measure it: cacr ")[1].split()
-    shown = run(*command, "--json", cwd=tmp_path)
+    shown = printed(*command, "--json", cwd=tmp_path)
     assert json.loads(shown)["retrieval"]["rows"][0]["n"] == 2
     item = {"filename": "dog.png", "caption": "a dog", "negative_caption": "a cat"}
     (tmp_path / "swap_obj.json").write_text(json.dumps({"0": item}))
@@ -260,7 +272,7 @@ def test_photographs_become_regions_a_model_and_a_score(tmp_path):
     assert record["match"][0] != record["match"][1]
 
 
-def test_an_original_checkpoint_becomes_a_folder(tmp_path, data):
+def test_an_original_checkpoint_becomes_a_folder(tmp_path, data, run):
     run("convert", data / "uniter_tiny.pt", "uniter", "--config", data / "uniter_tiny.json", cwd=tmp_path)
     assert (tmp_path / "uniter" / "model.safetensors").is_file()
     said = run("convert", data / "uniter_tiny.pt", "uniter", cwd=tmp_path, expect=1)
