@@ -126,7 +126,7 @@ def page(files: Mapping[str, Any], why: Mapping[str, str]) -> tuple[str, int]:
                     numbers = [number for number in unrun if plain.get(number, reason) == text]
                     bare += len(numbers) if text is None else 0
                     told.setdefault(text or "Not explained yet.", []).append(
-                        f"`{file}` {name} ({_ranges(numbers)})"
+                        f"`{file}: {name}` ({_ranges(numbers)})"
                     )
         if told:
             lines += [

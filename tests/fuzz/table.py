@@ -29,7 +29,7 @@ installed (`pip install atheris`), the others by lines.
 
 Everything else is a finding, counted once per place: a foreign exception, a crash of the process, a hang (over
 {SLOW:.0f} s of the processor or {STUCK:.0f} s by the clock), memory beyond {TIMES_FILE} x the file
-+ {Reader.allowed >> 20} MiB, or anything executed. Pictures may need {PICTURE >> 20} MiB: what Pillow's limit of
+and {Reader.allowed >> 20} MiB more, or anything executed. Pictures may need {PICTURE >> 20} MiB: what Pillow's limit of
 {MAX_IMAGE_PIXELS:,} pixels comes to in its decoder and as RGB. Slowest and memory are the most that any input took; for
 the slowest also in multiples of the slowest whole seed. What was once found is kept in `tests/fuzz/corpus` and tried
 again by `make test`.
