@@ -75,9 +75,8 @@ def _refuse_slow(path: Path) -> None:
             raise ValueError("it is a packed zip, which torch does not write")
         for member in members:
             if member.filename.endswith("data.pkl"):
-                file.seek(
-                    member.header_offset + 26
-                )  # not by zipfile: torch may leave the sums out that it checks
+                # not by zipfile, which checks sums that torch may leave out
+                file.seek(member.header_offset + 26)
                 name, extra = struct.unpack("<HH", file.read(4))
                 file.seek(name + extra, os.SEEK_CUR)
                 _refuse_long_names(file)

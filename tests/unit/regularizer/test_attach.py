@@ -422,25 +422,27 @@ def test_checkpoints_that_others_put_around_a_layer_are_exact(tiny):
             assert_close(found[key], value, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("inner", ["attention", "attention.self"])
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_a_wrapper_that_torch_put_around_a_layer_before_is_not_in_the_way(tiny, reentrant):
+def test_a_wrapper_that_torch_put_around_a_layer_before_is_not_in_the_way(tiny, reentrant, inner):
     from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
         CheckpointImpl,
         checkpoint_wrapper,
     )
 
     expected = with_attach(tiny)
-    layers = tiny.model.visual_bert.encoder.layer
+    layer = tiny.model.visual_bert.encoder.layer[2]
     kind = CheckpointImpl.REENTRANT if reentrant else CheckpointImpl.NO_REENTRANT
-    layers[2].attention = checkpoint_wrapper(layers[2].attention, checkpoint_impl=kind)
-    before = layers[2].attention.checkpoint_fn
+    wrapped = checkpoint_wrapper(layer.get_submodule(inner), checkpoint_impl=kind)
+    layer.set_submodule(inner, wrapped)
+    before = wrapped.checkpoint_fn
     found = {
         name.replace("_checkpoint_wrapped_module.", ""): grad for name, grad in with_attach(tiny).items()
     }
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert_close(found[name], value, atol=1e-6, rtol=1e-5)
-    assert layers[2].attention.checkpoint_fn is before
+    assert wrapped.checkpoint_fn is before
 
 
 def with_attach(tiny):

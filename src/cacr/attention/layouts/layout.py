@@ -247,16 +247,14 @@ def find(model: nn.Module, path: str, kind: type[nn.Module]) -> str:
 
 
 def _found(model: nn.Module, path: str, kind: type[nn.Module]) -> list[str]:
-    exact = dict(model.named_modules()).get(path)
-    if isinstance(exact, kind):
-        return [path]
-    return [
-        name
+    modules = {
+        name: module
         for name, module in model.named_modules()
-        if f".{name.replace(WRAPPED, '')}".endswith(f".{path}")
-        and isinstance(module, kind)
-        and not isinstance(module, CheckpointWrapper)
-    ]
+        if isinstance(module, kind) and not isinstance(module, CheckpointWrapper)
+    }
+    if path in modules:
+        return [path]
+    return [name for name in modules if f".{name.replace(WRAPPED, '')}".endswith(f".{path}")]
 
 
 def _given(name: str, mask: Any, shape: torch.Size | None) -> Tensor:
