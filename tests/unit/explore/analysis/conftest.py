@@ -1,10 +1,12 @@
 """Attention of a pair with known parts."""
 
+import numpy as np
 import pytest
 import torch
 
 from cacr.attention import AttentionBlocks
 from cacr.attention.attended import Attended
+from cacr.explore.analysis import Subject, measure
 
 
 def rows(*shape, seed):
@@ -43,5 +45,21 @@ def attended_of():
                 ll_support=support,
             )
         return Attended(model, "a caption", [f"w{i}" for i in range(words)], blocks)
+
+    return make
+
+
+@pytest.fixture
+def subject_of(attended_of):
+    """A model's measures of 6 examples of a pair each, of random attention, with random scores or those given."""
+    truth = torch.zeros(5, 4, dtype=torch.bool)
+    truth[1, 2] = truth[3, 0] = True
+    names = [f"e{i}" for i in range(6)]
+
+    def make(name, seed, match=None, **parts):
+        seen = [attended_of(seed=10 * seed + i, **parts) for i in range(len(names))]
+        pairs = [measure(one, truth, f"p{name}", name) for one, name in zip(seen, names, strict=True)]
+        drawn = np.random.default_rng(seed).normal(size=(len(names), 2, 2))
+        return Subject(name, pairs, drawn if match is None else match, names, names)
 
     return make

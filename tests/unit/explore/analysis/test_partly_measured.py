@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 
-from cacr.explore.analysis import Subject, measure, summarize
+from cacr.explore.analysis import summarize
 from cacr.explore.analysis.plots import alignment_figure, entropy_figure
 from cacr.explore.analysis.report import _flatter
 
 EXAMPLES = 6
+"""Of a subject, see `subject_of`."""
 
 
 @pytest.fixture(autouse=True)
@@ -16,21 +16,6 @@ def fewer_draws(monkeypatch):
     from cacr.explore.analysis import correlations
 
     monkeypatch.setattr(correlations, "DRAWS", 20)
-
-
-@pytest.fixture
-def subject_of(attended_of):
-    truth = torch.zeros(5, 4, dtype=torch.bool)
-    truth[1, 2] = truth[3, 0] = True
-    names = [f"e{i}" for i in range(EXAMPLES)]
-
-    def make(name, seed, match=None, **parts):
-        seen = [attended_of(seed=10 * seed + i, **parts) for i in range(EXAMPLES)]
-        pairs = [measure(one, truth, f"p{name}", name) for one, name in zip(seen, names, strict=True)]
-        drawn = np.random.default_rng(seed).normal(size=(EXAMPLES, 2, 2))
-        return Subject(name, pairs, drawn if match is None else match, names, names)
-
-    return make
 
 
 def test_a_difference_is_taken_of_what_both_models_have(subject_of):

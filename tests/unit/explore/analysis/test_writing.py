@@ -2,14 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
-import torch
 from matplotlib.text import Text
 
-from cacr.explore.analysis import Subject, measure, summarize, write_analysis, writing
-
-EXAMPLES = 6
+from cacr.explore.analysis import summarize, write_analysis, writing
 
 
 @pytest.fixture(autouse=True)
@@ -20,18 +16,9 @@ def fewer_draws(monkeypatch):
 
 
 @pytest.fixture
-def made(attended_of):
+def made(subject_of):
     """Two models, one of a name that would be a formula."""
-    truth = torch.zeros(5, 4, dtype=torch.bool)
-    truth[1, 2] = truth[3, 0] = True
-    names = [f"e{i}" for i in range(EXAMPLES)]
-
-    def subject(name, seed):
-        pairs = [measure(attended_of(seed=seed + i), truth, f"p{i}", name) for i, name in enumerate(names)]
-        match = np.random.default_rng(seed).normal(size=(EXAMPLES, 2, 2))
-        return Subject(name, pairs, match, names, names)
-
-    return [subject("costs $5", 1), subject(r"$\\frac{a$", 50)]
+    return [subject_of("costs $5", 1), subject_of(r"$\\frac{a$", 50)]
 
 
 def write(folder, made):
