@@ -8,7 +8,7 @@ seed = 0                                # of the search
 [sweep.space]                           # option -> where to look
 loss = ["none", "cacr", "flat"]         # one of these
 lr = {low = 1e-5, high = 1e-3, log = true}
-layer = {low = 0, high = 2}             # whole numbers where both ends are
+layer = {low = 0, high = 2}             # whole numbers, as the option's are
 """
 
 from __future__ import annotations
