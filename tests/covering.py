@@ -15,6 +15,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def _by_function(file: str, numbers: Sequence[int]) -> dict[str, list[int]]:
     if not numbers:
         return {}
     spans: list[tuple[int, int, str]] = []
-    _spans(ast.parse((ROOT / "src/cacr" / file).read_text(encoding="utf-8")), "", spans)
+    _spans(_tree(file), "", spans)
     found: dict[str, list[int]] = {}
     for number in numbers:
         inside = [(end - start, name) for start, end, name in spans if start <= number <= end]
@@ -165,12 +166,17 @@ def _by_function(file: str, numbers: Sequence[int]) -> dict[str, list[int]]:
     return found
 
 
+@cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse((ROOT / "src/cacr" / file).read_text(encoding="utf-8"))
+
+
 def _plain_reasons(file: str, numbers: Sequence[int]) -> dict[int, str]:
     """Line -> why no test runs it, where its own place in the code says so."""
     if not numbers:
         return {}
     found: dict[int, str] = {}
-    for node in ast.walk(ast.parse((ROOT / "src/cacr" / file).read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(file)):
         if not isinstance(node, ast.If | ast.ExceptHandler | ast.Raise):
             continue
         body: Sequence[ast.stmt] = [node] if isinstance(node, ast.Raise) else node.body

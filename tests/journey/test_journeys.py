@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_a_partial_report(tmp_path):
 def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some(tmp_path, run):
     asked = ["--seed", "2", "--n", "200"]
     run("eval", "scenes-start", "scenes", "scenes-retrieval", *asked, "--out", "start", cwd=tmp_path)
-    run("train", "scenes", "--out", "run", "--steps", "80", "--warmup", "8", cwd=tmp_path)
+    run("train", "scenes", "--out", "run", "--steps", "120", "--warmup", "12", cwd=tmp_path)
     run("eval", "run/model", "scenes", *asked, "--out", "tuned", cwd=tmp_path)
     before, after = (read_records(tmp_path / name) for name in ("start", "tuned"))
 
@@ -128,6 +128,8 @@ def test_the_start_retrieves_and_knows_no_relations_and_fine_tuning_teaches_some
     assert np.mean([record["rank"] == 1 for record in before["scenes-retrieval"]]) > 0.75
     assert share(before, "group") < 0.22
     assert share(after, "group match") >= share(before, "group match") + 0.1
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["language"] < lines[0]["language"]
 
 
 @pytest.mark.slow
