@@ -1,5 +1,5 @@
 # make demo   the main job, with all set-up          make test    the test suite, with all set-up
-# make check  style, types, arrows between rooms     make bench   docs/benchmarks.md: ratios of time and memory
+# make check  style, types, arrows between rooms     make bench   docs/speed.md: ratios of time and memory
 # make study  does congruence help? docs/study.md     make test-all  with the long tests
 # docs/trust, each about an hour or more:  make faults  commands broken and resumed    make fuzz  broken files to all readers
 #                                          make mutation  do tests notice changes?    make coverage  lines run, by room

@@ -1,6 +1,6 @@
 """Speed and memory as ratios to something measured in the same run: ``python -m bench`` (``make bench``).
 
-Writes docs/benchmarks.json and the page docs/benchmarks.md from it. Names of benches run those alone and keep the other
+Writes docs/speed.json and the page docs/speed.md from it. Names of benches run those alone and keep the other
 rows; --quick runs tiny sizes of all and writes nothing.
 """
 
@@ -31,9 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--device", default="cpu", help="cpu or cuda")
     found.add_argument("--threads", type=int, default=1, help="of each process")
-    found.add_argument(
-        "--out", type=Path, default=page.FOLDER, help="folder of benchmarks.json and benchmarks.md"
-    )
+    found.add_argument("--out", type=Path, default=page.FOLDER, help="folder of speed.json and speed.md")
     found.add_argument(
         "--release",
         type=Path,

@@ -1,4 +1,4 @@
-"""docs/benchmarks.json and the page docs/benchmarks.md, which is written from it alone."""
+"""docs/speed.json and the page docs/speed.md, which is written from it alone."""
 
 import json
 import string
@@ -9,11 +9,11 @@ from typing import Any
 from bench.measuring import Bench, Row
 
 FOLDER = Path(__file__).parents[1] / "docs"
-NAME = "benchmarks"
+NAME = "speed"
 INTRO = """\
-# Benchmarks
+# Speed and memory
 
-Written by `make bench` (`python -m bench`) from [benchmarks.json](benchmarks.json). One bench: `python -m bench NAME`,
+Written by `make bench` (`python -m bench`) from [speed.json](speed.json). One bench: `python -m bench NAME`,
 which replaces its rows and keeps the others. The release's own functions: `--release FOLDER`, with a copy of
 github.com/KhoomeiK/CACR or github.com/lancopku/IAIS. On a GPU: `--device cuda`. This page again:
 `python -m bench --page`.

@@ -64,7 +64,7 @@ def json_lines(path: Path, cure: str = CURE) -> Iterator[tuple[int, Any]]:
 def parse_json(text: str | bytes, where: str, cure: str = CURE, what: str = "not JSON") -> Any:
     """A JSON value. Raises ValueError, naming the place, where it is none.
 
-    Example:
+    Examples:
         >>> parse_json(b'{"image": "a.jpg"}', "a.json")
         {'image': 'a.jpg'}
     """

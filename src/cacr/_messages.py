@@ -14,7 +14,7 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = MOST
 def shortly(value: object) -> str:
     """A value as a sentence shows it, short however long or deeply nested the value is.
 
-    Example:
+    Examples:
         >>> shortly([[[[[["deep"]]]]]])
         '[[[[...]]]]'
     """
@@ -24,7 +24,7 @@ def shortly(value: object) -> str:
 def unknown(what: str, given: object, known: Iterable[str]) -> str:
     """A sentence that names what was given, the closest known name, and all known ones.
 
-    Example:
+    Examples:
         >>> unknown("loss", "carc", ["cacr", "none"])
         "unknown loss 'carc'. Did you mean 'cacr'? Known: cacr, none."
     """

@@ -65,7 +65,7 @@ def proportion(right: ArrayLike, clusters: ArrayLike | None = None, level: float
     Raises:
         ValueError: Outcomes outside of 0-1, or labels that are not one an example.
 
-    Example:
+    Examples:
         >>> e = proportion([True] * 9 + [False])
         >>> f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], n = {e.n}"
         '0.90 [0.60, 0.98], n = 10'
@@ -144,7 +144,7 @@ def mean(values: ArrayLike, clusters: ArrayLike | None = None, level: float = LE
         clusters: A label per example where examples share a picture or another source.
         level: Of confidence, 0-1.
 
-    Example:
+    Examples:
         >>> e = mean([1.0, 2.0, 3.0])
         >>> f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
         '2.00 [-0.48, 4.48]'
@@ -168,7 +168,7 @@ def paired_difference(
     Raises:
         ValueError: Other seeds or examples: the difference would not be paired.
 
-    Example:
+    Examples:
         >>> d = paired_difference([[1, 1, 0, 1], [1, 0, 0, 1]], [[1, 0, 0, 1], [0, 0, 0, 1]])
         >>> d.value, d.resolved
         (0.25, False)

@@ -152,12 +152,12 @@ def test_the_page_is_made_from_the_json_alone(tmp_path):
     sections = page.merged({}, "scenes", BENCHES["scenes"], [result()], "cpu", 4.2)
     sections["scenes"]["title"] = "A title that only the JSON has"
     page.write(sections, BENCHES, tmp_path)
-    written = (tmp_path / "benchmarks.md").read_text()
+    written = (tmp_path / "speed.md").read_text()
     assert "## A title that only the JSON has" in written
     assert "| a / b | small | 1.5 | 2 | 3 | at least 1: yes | A, 2026-01-01 |" in written
-    (tmp_path / "benchmarks.md").unlink()
+    (tmp_path / "speed.md").unlink()
     assert main(["--page", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "benchmarks.md").read_text() == written
+    assert (tmp_path / "speed.md").read_text() == written
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_run_of_one_bench_writes_its_rows_and_keeps_the_rest(tmp_path, capsys)
     before = {"attach": page.merged({}, "attach", BENCHES["attach"], [result()], "cpu", 4.2)["attach"]}
     page.write(before, BENCHES, tmp_path)
     assert main(["scenes", "--out", str(tmp_path)]) == 0
-    after = json.loads((tmp_path / "benchmarks.json").read_text())
+    after = json.loads((tmp_path / "speed.json").read_text())
     assert after["attach"] == before["attach"] and list(after) == ["attach", "scenes"]
     assert after["scenes"]["rows"][0]["machine"] == machine()
     assert "resizing a picture / drawing a scene" in capsys.readouterr().out

@@ -49,7 +49,7 @@ class AttentionBlocks:
             NaN or infinite values where it counts.
         TypeError: A mask is not boolean, or a block is not a floating-point tensor.
 
-    Example:
+    Examples:
         >>> words, regions = torch.full((1, 2, 2), 1 / 2), torch.full((1, 3, 3), 1 / 3)
         >>> blocks = AttentionBlocks(words, torch.full((1, 2, 3), 1 / 3), torch.full((1, 3, 2), 1 / 2), regions,
         ...                          torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool))

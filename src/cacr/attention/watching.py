@@ -286,7 +286,7 @@ class AttentionWatch:
 def watch(model: nn.Module, **options: Any) -> AttentionWatch:
     """Watch a model's attention in any mode, without a loss: for figures and analyses.
 
-    Example:
+    Examples:
         >>> from cacr.tiny_models import TINY
         >>> tiny = TINY["visual_bert"]()
         >>> with watch(tiny.model) as attention:

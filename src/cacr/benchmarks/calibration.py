@@ -145,7 +145,7 @@ def answers(records: Sequence[Record], kind: Kind, threshold: float = 0.0) -> An
     Raises:
         ValueError: An unknown kind, a record that is not of it, or one whose match is no number or infinite.
 
-    Example:
+    Examples:
         >>> found = answers([{"example": "a", "match": [[2.0], [0.5]]}], "first caption")
         >>> found.margins.tolist(), found.true.tolist()
         ([1.5], [True])

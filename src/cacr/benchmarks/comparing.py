@@ -188,7 +188,7 @@ def correlations(scores: Mapping[str, Mapping[str, float]], level: float = LEVEL
         scores: Model -> benchmark -> score.
         level: Of confidence, 0-1.
 
-    Example:
+    Examples:
         >>> scores = {"a": {"x": 0.1, "y": 0.2}, "b": {"x": 0.2, "y": 0.3}, "c": {"x": 0.3, "y": 0.1}}
         >>> found = correlations(scores)[0].estimate
         >>> found.value, found.method

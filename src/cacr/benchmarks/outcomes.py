@@ -31,7 +31,7 @@ def score(match: Float[Tensor, "example caption image"]) -> dict[str, Bool[Tenso
     Raises:
         ValueError: Not [example, 2, 2].
 
-    Example:
+    Examples:
         >>> score(torch.tensor([[[2.0, 1.0], [0.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]]))["group"]
         tensor([ True, False])
 

@@ -43,7 +43,7 @@ def paired_test(ours: ArrayLike, theirs: ArrayLike, clusters: ArrayLike | None =
     Raises:
         ValueError: Other seeds or examples.
 
-    Example:
+    Examples:
         >>> paired_test([1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0])
         PairedTest(p=0.03125, method='exact McNemar')
 
@@ -65,7 +65,7 @@ def paired_test(ours: ArrayLike, theirs: ArrayLike, clusters: ArrayLike | None =
 def mcnemar_p(ours: ArrayLike, theirs: ArrayLike) -> float:
     """Exact two-sided McNemar test of two models on the same examples: the chance of such a difference under none.
 
-    Example:
+    Examples:
         >>> mcnemar_p([1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0])
         0.03125
     """
@@ -82,7 +82,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Raises:
         ValueError: A p-value outside of 0-1.
 
-    Example:
+    Examples:
         >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
 
@@ -115,7 +115,7 @@ def detectable(n: int, discordant: float, power: float = POWER, level: float = L
         power: Chance to find the difference if it is there, 0.5-1.
         level: Confidence of the interval that must leave out 0, 0-1.
 
-    Example:
+    Examples:
         >>> round(detectable(400, discordant=0.15), 3)      # Winoground
         0.054
 

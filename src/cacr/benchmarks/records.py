@@ -73,7 +73,7 @@ def write_records(
 def strict_json(value: Any, indent: int | None = None) -> str:
     """JSON that every reader reads: nan as null, infinities as the largest floats.
 
-    Example:
+    Examples:
         >>> strict_json({"match": [[float("nan")], [float("-inf")]]})
         '{"match": [[null], [-1.7976931348623157e+308]]}'
     """

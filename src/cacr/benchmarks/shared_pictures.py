@@ -21,7 +21,7 @@ def clusters_of_pictures(pictures: Sequence[Sequence[str]]) -> list[str]:
     Raises:
         ValueError: An example has no picture.
 
-    Example:
+    Examples:
         >>> clusters_of_pictures([("a", "b"), ("c", "d"), ("e", "b")])
         ['e', 'c', 'e']
     """

@@ -80,7 +80,7 @@ def _example(item: Any, part: str, key: str, where: str) -> Example:
 def words(caption: str) -> Counter[str]:
     """The bag of words: lower case, without punctuation.
 
-    Example:
+    Examples:
         >>> words("Men wash, girls look.") == words("girls wash men look")
         True
     """

@@ -67,7 +67,7 @@ def render(
     Raises:
         ValueError: An unknown form.
 
-    Example:
+    Examples:
         >>> from cacr.benchmarks import Row, proportion
         >>> print(render([Row("all", "group", proportion([True] * 57 + [False] * 343), 1 / 6)]))
         group  metric  % [95 % interval]    n  chance %

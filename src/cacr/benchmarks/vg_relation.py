@@ -63,7 +63,7 @@ class Crop:
     def name(self) -> str:
         """Its own name; not one that a store might take for the picture's.
 
-        Example:
+        Examples:
             >>> Crop("vg/12.jpg", (1, 2, 30, 40)).name
             'vg/12[1,2,30,40].jpg'
         """

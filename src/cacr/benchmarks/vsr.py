@@ -159,7 +159,7 @@ def best_threshold(match: Float[np.ndarray, " example"], label: Bool[np.ndarray,
     Of the midpoints between neighbouring matches, the first, in ascending order, whose two shares have the largest
     sum; nan, by which nothing is right, where there is none: all matches are equal, or all labels.
 
-    Example:
+    Examples:
         >>> best_threshold(np.array([0.1, 0.4, 0.3, 0.9]), np.array([False, True, False, True]))
         0.35
     """

@@ -130,7 +130,7 @@ def each_once(names: Iterable[str], what: str, path: Path) -> None:
 def inside(name: str) -> bool:
     r"""Whether a picture's name is a path inside of whatever folder it is looked for in, on every system.
 
-    Example:
+    Examples:
         >>> [inside(name) for name in ("val2014/a.jpg", "../a.jpg", "/a.jpg", "a\\..\\..\\b.jpg", "C:a.jpg")]
         [True, False, False, False, False]
     """

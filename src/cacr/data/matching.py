@@ -32,7 +32,7 @@ class NameIndex:
         with ``.npz`` for an ending; UNITER's name; the number at its end, where just one name of the store has it
         and what stands before it does not speak against it.
 
-        Example:
+        Examples:
             >>> NameIndex(["58350", "b"]).find("val2014/COCO_val2014_000000058350.jpg")
             '58350'
         """
@@ -60,7 +60,7 @@ class NameIndex:
 def same_photograph(one: str, other: str) -> bool:
     """Whether two names are COCO's for one photograph: its numbers are the same in all years and splits.
 
-    Example:
+    Examples:
         >>> same_photograph("val2014/COCO_val2014_000000058350.jpg", "000000058350.jpg")
         True
     """

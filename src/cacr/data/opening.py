@@ -49,7 +49,7 @@ def open_captions(
         FileNotFoundError: Nothing is there, or pictures or features are missing.
         ValueError: The captions are of no known kind or broken; file, place and cure are named. No such split.
 
-    Example:
+    Examples:
         >>> pairs = open_captions("dataset_coco.json", "test", "butd.safetensors", "coco/")     # doctest: +SKIP
     """
     path = Path(path)

@@ -42,7 +42,7 @@ class Picture:
 class Answered(str):
     """A question with an answer, as a sentence that can be matched; a model that answers questions sees both parts.
 
-    Example:
+    Examples:
         >>> a = Answered("Is the dog running?", "Yes")
         >>> a, a.question, a.answer
         ('Is the dog running? Yes', 'Is the dog running?', 'Yes')

@@ -28,7 +28,7 @@ def ranks(
     Raises:
         ValueError: Sizes that do not fit, or a picture without a caption.
 
-    Example:
+    Examples:
         >>> ranks(torch.tensor([[2.0, 1.0], [1.0, 1.0]]), [0, 1])
         {'caption to image': tensor([1, 2]), 'image to caption': tensor([1, 2])}
     """

@@ -64,7 +64,7 @@ def wrapped(text: str, size: float, width: float, lines: int = 3) -> list[str]:
 def listed(names: Sequence[str], fits: Callable[[str], bool]) -> str:
     """Names with commas, as many as fit, and how many more there are; the first alone whatever its length.
 
-    Example:
+    Examples:
         >>> listed(["a", "of", "in", "on"], lambda text: len(text) < 10)
         'a, of +2'
     """

@@ -71,7 +71,7 @@ class Relations:
 def divergence(p: Tensor, q: Tensor, support: Tensor) -> Tensor:
     """Symmetric KL of rows, in nats.
 
-    Example:
+    Examples:
         >>> half, sure, all_ = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.9, 0.1]]), torch.ones(1, 2) > 0
         >>> divergence(half, sure, all_)
         tensor([0.8789])

@@ -129,7 +129,7 @@ def centered(aspect: float, cell: Rect) -> Rect:
 def patch_box(patch: int, grid: tuple[int, int]) -> tuple[float, float, float, float]:
     """A patch in reading order as a box in fractions of the picture.
 
-    Example:
+    Examples:
         >>> patch_box(3, (2, 2))
         (0.5, 0.5, 1.0, 1.0)
     """

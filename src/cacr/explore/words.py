@@ -106,7 +106,7 @@ def words_of_tokens(
             touch are one word, and so are tokens that share a character; then "##" is not needed, and a word is
             written as the sentence writes it.
 
-    Example:
+    Examples:
         >>> words_of_tokens(["a", "wind", "##mill"])
         (['a', 'windmill'], [[0], [1, 2]])
         >>> words_of_tokens(["a", "wind", "mill"], "a windmill", [(0, 1), (2, 6), (6, 10)])
@@ -139,7 +139,7 @@ def high_regions(attention: Tensor) -> tuple[int | None, list[int]]:
 
     Where attention is equal everywhere no region is the highest: None.
 
-    Example:
+    Examples:
         >>> high_regions(torch.tensor([0.1, 0.5, 0.3, 0.1]))
         (1, [2])
         >>> high_regions(torch.tensor([0.25, 0.25, 0.25, 0.25]))
@@ -180,7 +180,7 @@ def words_of_regions(pair: WordAttention) -> dict[int, list[str]]:
 def number(value: float) -> str:
     """Attention as a person reads it: two digits after the point; two that count where it is small.
 
-    Example:
+    Examples:
         >>> [number(value) for value in (0.5, 0.0312, 0.00217, 0.0)]
         ['0.50', '0.03', '0.0022', '0']
     """

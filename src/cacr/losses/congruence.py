@@ -60,7 +60,7 @@ def project(
 ) -> Float[Tensor, "*batch own own"]:
     """Carry one modality's attention over into the other: the paper's change of basis, S*.
 
-    Example:
+    Examples:
         >>> import torch
         >>> swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]])            # word 0 sees region 1, word 1 region 0
         >>> project(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), swap)
@@ -74,7 +74,7 @@ def sharpened(cross: Float[Tensor, "*batch own other"], exponent: float) -> Tens
 
     Towards infinity a row becomes 1 at its largest entry and 0 elsewhere: the argmax of IAIS. Below 1 it is flattened.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sharpened(torch.tensor([[0.3, 0.1, 0.0]]), 2.0)
         tensor([[0.9000, 0.1000, 0.0000]])
@@ -111,7 +111,7 @@ def congruence(
     Raises:
         ValueError: An example without a row that counts.
 
-    Example:
+    Examples:
         >>> import torch
         >>> same = torch.eye(2)[None]                                         # each word looks at itself
         >>> congruence(same, same, same, torch.ones(1, 2, dtype=torch.bool))  # congruent: no penalty
@@ -168,7 +168,7 @@ def cacr_loss(
     Raises:
         ValueError: An unknown direction, variant or choice; or a direction that the blocks do not have.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from cacr import AttentionBlocks
         >>> same, real = torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool)

@@ -32,7 +32,7 @@ def symmetric_kl(
         rows: "mean" or "sum" over an example's real rows.
         support: True where a row's distribution is defined (causal models: a triangle); None: every real column.
 
-    Example:
+    Examples:
         >>> half, sure = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()
         >>> symmetric_kl(half.expand(2, 2), sure.expand(2, 2), torch.ones(2, dtype=torch.bool))
         tensor(0.8789)

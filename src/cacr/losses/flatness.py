@@ -42,7 +42,7 @@ def flatness_loss(blocks: Blocks, direction: str = "both") -> Float[Tensor, ""]:
     Raises:
         ValueError: An unknown direction, blocks of scores, or "vision" for blocks without S_VL.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from cacr import AttentionBlocks
         >>> flat, real = torch.full((1, 2, 2), 0.5), torch.ones(1, 2, dtype=torch.bool)

@@ -35,7 +35,7 @@ def singular(
 
     As in the release, the gathered values pass a softmax and own attention does not.
 
-    Example:
+    Examples:
         >>> import torch
         >>> flat = torch.full((1, 2, 2), 0.5)
         >>> singular(flat, flat, torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
@@ -50,7 +50,7 @@ def hardened(cross: Float[Tensor, "*batch own other"]) -> Float[Tensor, "*batch 
 
     IAIS is CACR with this in place of the cross attention.
 
-    Example:
+    Examples:
         >>> import torch
         >>> hardened(torch.tensor([[0.3, 0.6, 0.1]]))
         tensor([[0., 1., 0.]])

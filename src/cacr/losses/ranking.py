@@ -25,7 +25,7 @@ def ranking_loss(
     Raises:
         ValueError: No negatives, or an unknown way to reduce.
 
-    Example:
+    Examples:
         >>> ranking_loss(torch.tensor([[0.0, 0.0, -9.0]]))
         tensor(0.1000)
     """
@@ -48,7 +48,7 @@ def hardest_negatives(match: Float[Tensor, "group candidate"], count: int) -> In
     Raises:
         ValueError: A group has fewer negatives than asked for.
 
-    Example:
+    Examples:
         >>> hardest_negatives(torch.tensor([[5.0, 1.0, 3.0, 2.0]]), 2)
         tensor([[2, 3]])
     """

@@ -31,7 +31,7 @@ def schedule_weight(step: int, total: int, kind: str = "exp", rate: float = 5.0)
     Raises:
         ValueError: An unknown kind, no steps in total, a step outside of 0 to total, or a rate below 0 or not finite.
 
-    Example:
+    Examples:
         >>> round(schedule_weight(0, 5000), 4), schedule_weight(5000, 5000)
         (0.0067, 1.0)
     """

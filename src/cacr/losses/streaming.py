@@ -66,7 +66,7 @@ def cacr_loss_from_query_key(
     Raises:
         ValueError: As for `AttentionBlocks.from_query_key` and `cacr_loss`, or an unknown method.
 
-    Example:
+    Examples:
         >>> import torch
         >>> query, key = torch.randn(2, 1, 2, 5, 8)
         >>> text = torch.tensor([[True, True, False, False, False]])

@@ -78,7 +78,7 @@ def recognize(state: Mapping[str, Tensor]) -> str:
     Raises:
         ValueError: None of them; the sentence says what the keys look like.
 
-    Example:
+    Examples:
         >>> recognize({"bert.img_embedding.weight": torch.zeros(8, 10)})
         'oscar'
     """

@@ -99,7 +99,7 @@ class Regions:
     def from_pixels(cls, features: Tensor, boxes: Tensor, size: tuple[int, int], **more: Any) -> Regions:
         """Regions from boxes in pixels, xyxy, the picture's (width, height), and further fields by name.
 
-        Example:
+        Examples:
             >>> Regions.from_pixels(torch.zeros(1, 5), torch.tensor([[0.0, 0.0, 10.0, 5.0]]), (20, 10)).boxes01
             tensor([[0.0000, 0.0000, 0.5000, 0.5000]])
         """

@@ -73,7 +73,7 @@ def attach(
         ValueError: A dual encoder, an unknown model, or an option that does not fit; it says which and what to do.
         TypeError: Not a torch module, or torch.nn.DataParallel.
 
-    Example:
+    Examples:
         >>> from cacr.tiny_models import TINY
         >>> tiny = TINY["visual_bert"]()
         >>> reg = attach(tiny.model.train())

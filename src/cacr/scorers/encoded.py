@@ -198,7 +198,9 @@ class EncodedScorer(ModelScorer):
     """A scorer whose model reads captions and pictures that were encoded apart from each other.
 
     Args:
-        model, name, memory: As for `ModelScorer`.
+        model: As for `ModelScorer`; so are the others.
+        name: For people.
+        memory: GiB.
     """
 
     cut_text: Sequence[str] = ("input_ids", "attention_mask", "token_type_ids")

@@ -20,7 +20,7 @@ def tokenizer_of_captions(captions: Iterable[str], vocab_size: int = 8_000) -> P
         captions: Sentences.
         vocab_size: Most word pieces: the characters, then the most frequent words.
 
-    Example:
+    Examples:
         >>> tokenizer_of_captions(["a dog runs"] * 9).tokenize("a dog sang")
         ['a', 'dog', 's', '##a', '##n', '##g']
     """

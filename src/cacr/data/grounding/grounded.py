@@ -150,7 +150,7 @@ def _shown(phrase: Phrase, boxes01: Tensor | None, rule: str) -> Tensor:
 def overlap(some: Tensor, others: Tensor) -> Tensor:
     """Intersection over union of boxes with boxes, xyxy: [some, others]; 0 where neither has an area.
 
-    Example:
+    Examples:
         >>> overlap(torch.tensor([[0.0, 0.0, 2.0, 1.0]]), torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
         tensor([[0.5000]])
     """

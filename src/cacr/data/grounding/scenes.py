@@ -20,7 +20,7 @@ def grounded_scenes(album: int, n: int) -> list[Grounded]:
     Raises:
         ValueError: n below 1.
 
-    Example:
+    Examples:
         >>> one = grounded_scenes(2, 1)[0]
         >>> one.caption, [one.caption[p.start:p.end] for p in one.phrases]
         ('a red triangle is left of a purple star', ['red triangle', 'purple star'])

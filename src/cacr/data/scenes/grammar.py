@@ -68,7 +68,7 @@ def _name(kind: Kind) -> list[tuple[str, Kind | None]]:
 def tokenizer() -> PreTrainedTokenizerFast:
     """A word tokenizer of this world, of the class that every transformers model takes.
 
-    Example:
+    Examples:
         >>> tokenizer().tokenize("a red star is above an orange ring")
         ['a', 'red', 'star', 'is', 'above', 'an', 'orange', 'ring']
     """

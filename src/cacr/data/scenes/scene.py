@@ -60,7 +60,7 @@ class Scene:
 def scene(seed: int, index: int) -> Scene:
     """Scene ``index`` of the endless album ``seed``; the same on every platform.
 
-    Example:
+    Examples:
         >>> scene(0, 0).caption
         'a red star is right of an orange cross'
     """

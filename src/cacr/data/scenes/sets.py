@@ -91,7 +91,7 @@ class WinogroundLike:
 def winoground_like(seed: int, n: int) -> tuple[WinogroundLike, ...]:
     """``n`` examples: even ones swap the relation, odd ones the colors of the two things named.
 
-    Example:
+    Examples:
         >>> one = winoground_like(0, 1)[0]
         >>> [claim.is_true_of(scene.things) for claim in one.claims for scene in one.scenes]
         [True, False, False, True]

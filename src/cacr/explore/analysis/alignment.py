@@ -19,7 +19,7 @@ def argmax_entropy(cross: Tensor) -> Tensor:
 
     0 where all rows look at one column; log2(rows) where each has its own. Of equal values the first counts.
 
-    Example:
+    Examples:
         >>> argmax_entropy(torch.tensor([[[0.9, 0.1], [0.2, 0.8]], [[0.9, 0.1], [0.8, 0.2]]]).double())
         tensor([1., 0.], dtype=torch.float64)
     """

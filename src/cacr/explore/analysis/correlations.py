@@ -48,7 +48,7 @@ def soft_score(match: Array) -> Array:
     Args:
         match: [example, caption=2, picture=2]; caption i is true of picture i.
 
-    Example:
+    Examples:
         >>> soft_score(np.array([[[3.0, 1.0], [0.0, 2.0]]]))
         array([2.])
     """
@@ -144,7 +144,7 @@ def _statistics(x: Array, right: NDArray[np.bool_], weights: Array, ranked: Arra
 def _ranks(x: Array, weights: Array) -> Array:
     """Mid-ranks of x [example] among examples of which each is there so often [draw, example]: [draw, example].
 
-    Example:
+    Examples:
         >>> _ranks(np.array([5.0, 7.0, 7.0]), np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
         array([[1. , 2.5, 2.5],
                [1.5, 3. , 3. ]])

@@ -41,7 +41,7 @@ def mean(
     Raises:
         ValueError: Not one label a pair, or shares outside of 0-1.
 
-    Example:
+    Examples:
         >>> found = mean(np.array([1.0, 2.0, 3.0, np.nan]), ["a", "b", "c", "c"])
         >>> f"{found['value']} [{found['low']}, {found['high']}], n = {found['n']}"
         '2.0 [-0.484138, 4.48414], n = 3'

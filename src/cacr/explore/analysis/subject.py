@@ -14,7 +14,7 @@ from cacr.explore.analysis.pairs import Measured
 def arm_and_seed(name: str) -> tuple[str, str]:
     """The two parts of ARM:SEED; the whole name and nothing where there is no colon.
 
-    Example:
+    Examples:
         >>> arm_and_seed("CACR:0"), arm_and_seed("start")
         (('CACR', '0'), ('start', ''))
     """

@@ -69,7 +69,7 @@ def plans(counts: Counts) -> Iterator[Plan]:
 def spaced(layers: Sequence[int], number: int) -> list[int]:
     """Some of the layers, evenly spaced: always the last one, and the first where there are two or more.
 
-    Example:
+    Examples:
         >>> spaced(range(12), 4), spaced(range(12), 1)
         ([0, 4, 7, 11], [11])
     """

@@ -22,7 +22,7 @@ def position_features(boxes01: Tensor) -> Tensor:
     Args:
         boxes01: [region, 4], xyxy, 0-1.
 
-    Example:
+    Examples:
         >>> position_features(torch.tensor([[0.0, 0.5, 0.5, 1.0]]))
         tensor([[0.0000, 0.5000, 0.5000, 1.0000, 0.2500]])
     """
@@ -33,7 +33,7 @@ def position_features(boxes01: Tensor) -> Tensor:
 def without_punctuation(caption: str) -> str:
     """The caption with everything deleted that is neither letter, digit nor space, as in the release.
 
-    Example:
+    Examples:
         >>> without_punctuation("a man's T-shirt, on a small_table!")
         'a mans Tshirt on a smalltable'
     """

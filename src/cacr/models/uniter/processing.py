@@ -21,7 +21,7 @@ def position_features(boxes01: Tensor, extents01: Tensor | None = None) -> Tenso
         boxes01: [region, 4], xyxy, 0-1.
         extents01: [region, 2], w and h where a file states them by itself; from the corners if None.
 
-    Example:
+    Examples:
         >>> position_features(torch.tensor([[0.0, 0.5, 0.5, 1.0]]))
         tensor([[0.0000, 0.5000, 0.5000, 1.0000, 0.5000, 0.5000, 0.2500]])
     """
@@ -37,7 +37,7 @@ class UniterProcessor(RegionProcessor):
         max_text_length: Word pieces per caption, with [CLS] and [SEP]; longer captions are cut.
         max_regions: Regions per picture, the first ones; all if None.
 
-    Example:
+    Examples:
         >>> from cacr.data.scenes import scene, tokenizer
         >>> one = scene(0, 0)
         >>> inputs = UniterProcessor(tokenizer())([one.caption], [one.regions])

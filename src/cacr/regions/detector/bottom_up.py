@@ -34,7 +34,7 @@ class BottomUpDetector(nn.Module):
         config: How pictures are prepared and regions chosen.
         sizes: Widths and depths of the network; the public checkpoint's if None.
 
-    Example:
+    Examples:
         >>> detector = BottomUpDetector.new(DetectorConfig(short_side=64, min_regions=2, max_regions=5), width=8)
         >>> regions = detector(Image.new("RGB", (90, 60), "red"))
         >>> regions.features.shape, regions.size

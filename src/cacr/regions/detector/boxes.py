@@ -51,7 +51,7 @@ def suppress(boxes: Tensor, scores: Tensor, threshold: float, most: int | None =
         threshold: 0-1.
         most: Stop after so many.
 
-    Example:
+    Examples:
         >>> boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10]])
         >>> suppress(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5)
         tensor([1, 2])

@@ -39,7 +39,7 @@ class Prepared:
 def scaled_size(height: int, width: int, config: DetectorConfig) -> tuple[int, int]:
     """Height and width after scaling: the short side to its length, unless the long one would get too long.
 
-    Example:
+    Examples:
         >>> scaled_size(480, 640, DetectorConfig())
         (800, 1067)
     """

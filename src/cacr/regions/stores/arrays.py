@@ -29,7 +29,7 @@ STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 def structure(text: str) -> int:
     """Characters of JSON outside of its strings: what needs many times their memory when it is read.
 
-    Example:
+    Examples:
         >>> structure('{"a": "a long text", "b": 1}')
         9
     """

@@ -35,7 +35,7 @@ class PartWriter:
     Raises:
         ValueError: A part is broken; it is named.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> one = Regions(torch.zeros(1, 5), torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
         >>> with TemporaryDirectory() as folder:

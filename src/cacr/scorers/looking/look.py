@@ -46,7 +46,7 @@ def look(
         ValueError: A scorer whose model has no text-image attention, a layer that it does not have, a caption
             without a word, or a picture without what the model reads.
 
-    Example:
+    Examples:
         >>> from cacr.demo.start import open_scorer
         >>> from cacr.data.scenes import scene
         >>> from cacr.data.pairs import Picture

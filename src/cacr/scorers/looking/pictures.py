@@ -36,7 +36,7 @@ def cells(rows: int, columns: int, height: float | None = None, width: float | N
         height: Of a cell, as a fraction of the picture; 1/rows if None. Less where patches do not fill the picture.
         width: Of a cell; 1/columns if None.
 
-    Example:
+    Examples:
         >>> cells(1, 2)
         tensor([[0.0000, 0.0000, 0.5000, 1.0000],
                 [0.5000, 0.0000, 1.0000, 1.0000]])

@@ -53,7 +53,7 @@ def trimmed(text: str, begin: int, end: int) -> tuple[int, int]:
 def origins(caption: str, clean: str) -> list[int] | None:
     """For each character of ``clean`` its place in ``caption``; None where more was done than deleting some.
 
-    Example:
+    Examples:
         >>> origins("a T-shirt", "a Tshirt")
         [0, 1, 2, 4, 5, 6, 7, 8]
     """
