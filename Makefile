@@ -1,6 +1,8 @@
 # make demo   the main job, with all set-up          make test    the test suite, with all set-up
 # make check  style, types, arrows between rooms     make bench   docs/speed.md: ratios of time and memory
 # make study  does congruence help? docs/study.md     make test-all  with the long tests
+# make docs   the site in build/site                   make wheel  dist/, tried in an empty environment
+# make dependencies  docs/dependencies.md: what an installation pulls, sizes, licences
 # docs/trust, each about an hour or more:  make faults  commands broken and resumed    make fuzz  broken files to all readers
 #                                          make mutation  do tests notice changes?    make coverage  lines run, by room
 
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-all check bench study faults fuzz mutation coverage clean
+.PHONY: demo test test-all check bench study faults fuzz mutation coverage docs wheel dependencies clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cacr demo
@@ -43,6 +45,21 @@ mutation: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.covering
+
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# built, and installed alone into an empty environment in which, outside of the repository, the demo runs
+wheel: $(VENV)/.installed-dev
+	rm -rf dist build/alone
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv build/alone
+	build/alone/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	build/alone/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd build/alone && bin/cacr demo --out demo
+
+dependencies: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.dependencies
 
 study: $(VENV)/.installed
 	$(BIN)/cacr study
