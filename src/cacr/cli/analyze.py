@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from cacr.cli.named import named_models
-from cacr.cli.show import bar, tell
+from cacr.cli.show import bar, finish, tell, voice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,9 +51,6 @@ def analyze(
 ) -> int:
     """Measure how well attention is aligned and what the regularizers ask of it, by layer and head, with intervals.
 
-    cacr analyze scenes-start after=RUN/model --out analysis
-    cacr analyze none:0=A/model none:1=B/model cacr:0=C/model cacr:1=D/model --out analysis
-
     Args:
         models: Any model that `cacr eval` scores with attention between text and image; others are refused with the
             reason. A folder, a name on the hub, scenes-start; or NAME=MODEL. Several named ARM:SEED are one arm.
@@ -74,6 +71,7 @@ def analyze(
         score: Which of the model's scores, as for `cacr eval`.
         device: cpu, cuda, cuda:1; a GPU if there is one and none is named.
     """
+    from cacr._json import read_object
     from cacr.benchmarks import Options
     from cacr.cli.evaluate import open_detector_on
     from cacr.demo.start import open_scorer
@@ -119,9 +117,14 @@ def analyze(
         progress.update(task, note="writing")
         lost = write_analysis(out, found, subjects)
         progress.update(task, total=1, completed=1, note="")
-    for note in [*notes, *lost]:
+    for note in notes:
         tell(note)
-    tell(f"Wrote {out / 'analysis.md'}, and the numbers, records and figures beside it")
+    finish(
+        "\n".join([*lost, f"Wrote {out / 'analysis.md'}, and the numbers, records and figures beside it"]),
+        {"page": out / "analysis.md", "numbers": out / "analysis.json", "records": out / "records.jsonl"},
+        {"See the same pairs": f"cacr explore {next(iter(named.values()))}"} if pairs == SCENES else {},
+        results=read_object(out / "analysis.json") if voice.json else None,
+    )
     return 1 if lost else 0
 
 

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.table import Table
 
 from cacr.benchmarks import BENCHMARKS
+from cacr.benchmarks.records import strict_json
 from cacr.benchmarks.references import all_references
 from cacr.cli.evaluate import known_benchmark
-from cacr.cli.show import console
+from cacr.cli.show import console, tell, voice
 
 
-def benchmarks(*names: str, json_: bool = False) -> int:
+def benchmarks(*names: str) -> int:
     """List the benchmarks; of those that are named, tell all: what they ask, where to get them, known errors.
 
     Args:
         names: Benchmarks; a line for each of all if none is named.
-        json_: Print JSON.
     """
     chosen = [known_benchmark(name) for name in names] or list(BENCHMARKS.values())
     stated = ("asks", "paper", "licence", "size", "ties", "chance_is", "obtain", "cautions", "versions")
-    if json_:
-        print(json.dumps({b.name: {key: getattr(b, key) for key in stated} for b in chosen}, indent=1))
+    if voice.json:
+        print(strict_json({b.name: {key: getattr(b, key) for key in stated} for b in chosen}, indent=1))
         return 0
     if not names:
         shown = Table("benchmark", "question", "size", "licence")
         for b in chosen:
             shown.add_row(b.name, b.asks, b.size, b.licence)
         console.print(shown)
-        console.print("All of one:  cacr benchmarks NAME     Measure:  cacr eval MODEL NAME --data FOLDER")
+        tell("All of one:  cacr benchmarks NAME     Measure:  cacr eval MODEL NAME --data FOLDER")
         return 0
     for b in chosen:
         _tell(b, stated)

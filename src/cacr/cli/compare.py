@@ -16,7 +16,16 @@ from cacr.benchmarks.comparing import correlations, match_records
 from cacr.benchmarks.records import read_about, read_records
 from cacr.benchmarks.tables import Form, render
 from cacr.cli.evaluate import known_benchmark
-from cacr.cli.show import check_plot, draw_scores, headline, percent, print_evaluation, tell
+from cacr.cli.show import (
+    asked_form,
+    check_plot,
+    draw_scores,
+    finish,
+    headline,
+    percent,
+    print_evaluation,
+    tell,
+)
 
 
 def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, calibration: bool = False) -> int:
@@ -28,6 +37,7 @@ def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, cali
         plot: A new file (.png, .pdf, .svg) with error bars; one per benchmark, its name added, if there are several.
         calibration: Say too how far the match is from a probability.
     """
+    form = asked_form(form)
     found = read_records(run)
     plots = _plots(plot, list(found))
     printed = {}
@@ -43,9 +53,7 @@ def rescore(run: Path, /, *, form: Form = "text", plot: Path | None = None, cali
             draw_scores(
                 plots[name], name, {run.absolute().name: first}, about.get("options", {}).get("split")
             )
-            tell(f"Wrote {plots[name]}", form)
-    if form == "json":
-        print(json.dumps(printed, indent=1))
+    _finish(plots, form, printed)
     return 0
 
 
@@ -72,6 +80,7 @@ def compare(
         form: How tables are printed: text, markdown, latex, json.
         plot: A new file (.png, .pdf, .svg) with all runs and error bars; one per benchmark, its name added, if several.
     """
+    form = asked_form(form)
     folders = [first, second, *others]
     if against is not None and against.resolve() not in [folder.resolve() for folder in folders]:
         folders.append(against)
@@ -111,12 +120,15 @@ def compare(
             print("\n" + render(shown, form, title=f"{name}: paired differences", notes=notes) + "\n")
         if name in plots:
             draw_scores(plots[name], name, kept, split)
-            tell(f"Wrote {plots[name]}", form)
     if len(common) > 1:
         printed["correlations"] = _correlations(scores, form)
-    if form == "json":
-        print(json.dumps(printed, indent=1))
+    _finish(plots, form, printed)
     return 0
+
+
+def _finish(plots: Mapping[str, Path], form: Form, printed: Mapping[str, Any]) -> None:
+    files = list(plots.values())
+    finish("\n".join(f"Wrote {file}" for file in files), {"plots": files}, {}, form, **printed)
 
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:

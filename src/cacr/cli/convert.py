@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cacr.cli.show import tell
+from cacr.cli.show import finish, tell
 
 NAMED = 6
 """Left-out tensors that are named; the others are counted."""
@@ -61,13 +61,28 @@ def convert(
     if done.left_out:
         more = f" and {len(done.left_out) - NAMED} more" if len(done.left_out) > NAMED else ""
         tell(f"Left out: {', '.join(done.left_out[:NAMED])}{more}.")
-    tell(f"The model is in {out}: {sum(p.numel() for p in model.parameters()):,} parameters.")
+    parameters = sum(p.numel() for p in model.parameters())
+    said, then = f"The model is in {out}: {parameters:,} parameters.", {}
     if words is None:
         released = "bert-base-uncased" if family.lower_case else "bert-base-cased"
-        tell(
-            f"To train or measure it, it needs its tokenizer ({released} for the released models): convert it again "
+        said += (
+            f"\nTo train or measure it, it needs its tokenizer ({released} for the released models): convert it again "
             "with --tokenizer FOLDER."
         )
     elif done.head == "retrieval":
-        tell(f"Measure it:  cacr eval {out} retrieval --data CAPTIONS --features FEATURES")
+        then["Measure it"] = f"cacr eval {out} retrieval --data CAPTIONS --features FEATURES"
+    else:
+        then["Fine-tune it"] = (
+            f"cacr train photographs --model {out} --data CAPTIONS --features FEATURES --out RUN"
+        )
+    finish(
+        said,
+        {"model": out},
+        then,
+        kind=done.kind,
+        head=done.head,
+        parameters=parameters,
+        made=list(done.made),
+        left_out=list(done.left_out),
+    )
     return 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
 
 from cacr._stopping import exit_code
-from cacr.cli.show import bar, console, tell
+from cacr.cli.show import bar, console, finish
 from cacr.cli.study import following
 from cacr.demo import DemoConfig, run_demo
 from cacr.demo.report import write_report
@@ -43,14 +44,19 @@ def demo(*, config: Annotated[DemoConfig, Parameter(name="*")] = DemoConfig(), r
     table = write_report(config, done, len(jobs), _command(config))
     for shown_table in _tables(table):
         console.print(shown_table)
-    tell(f"The report is in {config.out}/README.md, the figures in {config.out}/figures.")
-    if len(done) < len(jobs):
-        tell(f"Stopped after {len(done)} of {len(jobs)} runs. Go on:  {_command(config)} --resume")
-        if killed:
-            raise killed
-        return exit_code()
-    tell(f"See the attention:  cacr explore {config.out}/arms/CACR-seed-0/run/model --compare scenes-start")
-    return 0
+    said = f"The report is in {config.out}/README.md, the figures in {config.out}/figures."
+    stopped = len(done) < len(jobs)
+    if stopped:
+        said += f"\nStopped after {len(done)} of {len(jobs)} runs."
+        then = {"Go on": f"{_command(config)} --resume"}
+    else:
+        model = f"{config.out}/arms/CACR-seed-0/run/model"
+        then = {"See the attention": f"cacr explore {model} --compare scenes-start"}
+    wrote = {"report": Path(f"{config.out}/README.md"), "results": Path(f"{config.out}/results.json")}
+    finish(said, wrote, then, results=table, runs=len(jobs), done=len(done))
+    if killed:
+        raise killed
+    return exit_code() if stopped else 0
 
 
 def _tables(results: dict[str, Any]) -> list[Table]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -17,10 +16,10 @@ from cacr._processes import rank, world_size
 from cacr.benchmarks import BENCHMARKS, Benchmark, Options
 from cacr.benchmarks.benchmark import Work
 from cacr.benchmarks.tables import Form
-from cacr.cli.show import bar, print_evaluation, tell
+from cacr.cli.show import asked_form, bar, finish, print_evaluation
 from cacr.data import Scorer
 
-OF_THE_FOLDER = ("out", "resume", "form", "json_")
+OF_THE_FOLDER = ("out", "resume", "form")
 """Options that say where, and not what is measured with what."""
 
 
@@ -51,7 +50,6 @@ def evaluate(
     quick_gelu: bool | None = None,
     tokenizer: Path | None = None,
     form: Form = "text",
-    json_: bool = False,
 ) -> int:
     """Measure a model on benchmarks: every number with its n and interval, one record per example on disk.
 
@@ -81,8 +79,7 @@ def evaluate(
         pool: Likelihood and plausibility per token (mean) or of the whole caption (sum).
         quick_gelu: Whether an OpenCLIP checkpoint without a configuration computes with QuickGELU.
         tokenizer: Folder of CLIP's tokenizer, for an OpenCLIP checkpoint without one.
-        form: How tables are printed.
-        json_: The same as --form json.
+        form: How tables are printed; --json is --form json.
     """
     given = {name: value for name, value in locals().items() if name not in OF_THE_FOLDER}
     import torch
@@ -96,17 +93,15 @@ def evaluate(
     if world_size() > 1:
         # processes end far apart, and one that waits is not lost
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
-    form = "json" if json_ else form
+    form = asked_form(form)
     out.mkdir(parents=True, exist_ok=True)
     with working_in(out, rank()):
         tables = {b.name: _measure(b, work, scorer, out, options, form) for b, options, work in works}
     if world_size() > 1:
         torch.distributed.destroy_process_group()
     if rank() == 0:
-        if form == "json":
-            print(json.dumps(tables, indent=1))
-        else:
-            tell(f"Records are in {out}. Make the tables again:  cacr rescore {out}", form)
+        then = {"Make the tables again": f"cacr rescore {out}"}
+        finish(f"Records are in {out}.", {"records": out}, then, form, **tables)
     return 0
 
 

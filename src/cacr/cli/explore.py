@@ -13,7 +13,7 @@ from cacr._messages import unknown
 from cacr.attention import Attended
 from cacr.cli.asked import SCENES, Asked, asked
 from cacr.cli.named import named_models
-from cacr.cli.show import bar, tell
+from cacr.cli.show import bar, finish, tell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,10 +47,6 @@ def explore(
     budget_mb: float = 5.0,
 ) -> int:
     """See where words and regions attend: one page that opens without a server, and figures for a paper.
-
-    cacr explore scenes-start
-    cacr explore RUN/model --compare scenes-start --n 5
-    cacr explore MODEL --pairs photo.jpg --caption "a mug in some grass" --figures figures --form pdf
 
     Args:
         model: A model folder, a name on the hub, or scenes-start, or NAME=MODEL: any that `cacr eval` scores with
@@ -132,11 +128,18 @@ def explore(
             if out is not None:
                 raise
             page = _page(out)  # another process has taken the number meanwhile
-    tell(f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser")
     if written.left_out:
         tell(written.left_out)
+    said, wrote = (
+        f"Wrote {written.path} ({written.bytes / 1e6:.1f} MB): open it in a browser",
+        {"page": written.path},
+    )
     if figures is not None:
-        tell(f"Wrote {len(save_figures(made, figures, form or ['png']))} figures to {figures}")
+        said += f"\nWrote {len(save_figures(made, figures, form or ['png']))} figures to {figures}"
+        wrote["figures"] = figures
+    both = " ".join(f"{name}={one}" for name, one in named.items())
+    then = {"In numbers": f"cacr analyze {both} --out ANALYSIS"} if pairs == SCENES else {}
+    finish(said, wrote, then, bytes=written.bytes, items=len(items), left_out=written.left_out)
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cacr.cli.show import bar, tell
+from cacr.cli.show import bar, finish, tell
 
 SHOWN = 10
 """Skipped pictures that are listed on the screen; all are in the file that is named."""
@@ -99,7 +99,8 @@ def _convert(source: Path, out: Path, dtype: Any) -> int:
     with bar() as progress:
         task = progress.add_task("pictures", total=len(store), note="")
         write_features(out, store, dtype=dtype, progress=lambda done: progress.update(task, completed=done))
-    tell(f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}.")
+    said = f"Wrote the regions of {len(store)} pictures, {store.width} numbers each, to {out}."
+    finish(said, {"features": out}, _then(out), pictures=len(store), width=store.width)
     return 0
 
 
@@ -112,4 +113,9 @@ def _say(done: Any, out: Path) -> None:
         tell(
             f"{len(done.skipped)} pictures were skipped; all are listed with the reason in {skipped_file(out)}."
         )
-    tell(f"Wrote the regions of {done.found} pictures to {out}.")
+    said = f"Wrote the regions of {done.found} pictures to {out}."
+    finish(said, {"features": out}, _then(out), pictures=done.found, skipped=dict(done.skipped))
+
+
+def _then(out: Path) -> dict[str, str]:
+    return {"Measure with it": f"cacr eval MODEL retrieval --data CAPTIONS --features {out}"}

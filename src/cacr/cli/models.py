@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
-from cacr.cli.show import console, tell
+from cacr.cli.show import bar, finish, tell, voice
 
 
-def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: bool = False) -> int:
+def models(*names: str, out: Path | None = None, repetitions: int = 9) -> int:
     """What `cacr.attach` supports: back ends, blocks and measured costs of each architecture, on tiny random models.
 
     Args:
         names: Architectures; all if none is named.
         out: A new Markdown file to write the table to; it is printed if not given.
         repetitions: Pairs of training steps to measure costs with (about 5 minutes for all); 0 measures nothing.
-        as_json: Print one JSON object a line instead of the table.
     """
     from cacr._files import write_bytes_new
     from cacr._messages import unknown
-    from cacr.tiny_models import TINY
+    from cacr.tiny_models import DUAL_ENCODERS, TINY
     from cacr.tiny_models.survey import as_markdown, survey
 
     for name in names:
@@ -31,21 +29,20 @@ def models(*names: str, out: Path | None = None, repetitions: int = 9, as_json: 
     if out is not None and out.exists():
         raise FileExistsError(f"{out} exists and is not overwritten; give a new file")
     findings = []
-    for finding in survey(repetitions, names):
-        findings.append(finding)
-        if as_json:
-            print(json.dumps(asdict(finding)), flush=True)
-        else:
-            console.print(
-                f"{finding.architecture}: {' '.join(finding.blocks) or finding.absent}", highlight=False
-            )
-    if as_json:
-        return 0
+    with bar() as progress:
+        task = progress.add_task("architectures", total=len(names or (*TINY, *DUAL_ENCODERS)), note="")
+        for finding in survey(repetitions, names):
+            findings.append(finding)
+            progress.advance(task)
+            tell(f"{finding.architecture}: {' '.join(finding.blocks) or finding.absent}")
     page = as_markdown(findings, repetitions)
-    if out is None:
-        console.print()
-        print(page)
-    else:
+    said = ""
+    if out is not None:
         write_bytes_new(out, page.encode())
-        tell(f"The table is in {out}: {len(findings)} architectures.")
+        said = f"The table is in {out}: {len(findings)} architectures."
+    elif not voice.json:
+        tell("")
+        print(page)
+    wrote = {} if out is None else {"table": out}
+    finish(said, wrote, {}, architectures=[asdict(finding) for finding in findings])
     return 0

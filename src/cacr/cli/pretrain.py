@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cacr.cli.show import bar, tell
+from cacr.cli.show import bar, finish
 from cacr.training.pretraining import PretrainConfig
 from cacr.training.pretraining import pretrain as run
 
@@ -16,5 +16,6 @@ def pretrain(config: Annotated[PretrainConfig, Parameter(name="*")]) -> int:
     with bar() as progress:
         task = progress.add_task("pretrain", total=config.steps, note="")
         folder = run(config, progress=lambda step: progress.update(task, completed=step))
-    tell(f"The model is in {folder}. Measure it:  cacr eval {folder} scenes scenes-retrieval")
+    then = {"Measure it": f"cacr eval {folder} scenes scenes-retrieval"}
+    finish(f"The model is in {folder}.", {"model": folder}, then)
     return 0

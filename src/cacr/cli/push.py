@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cacr.cli.show import tell
+from cacr.cli.show import finish
 
 
 def push(model: Path, repo: str, /, *, private: bool = False, update: bool = False) -> int:
@@ -20,5 +20,5 @@ def push(model: Path, repo: str, /, *, private: bool = False, update: bool = Fal
     from cacr.publishing import publish
 
     address = publish(model, repo, private=private, update=update)
-    tell(f"The model is at {address}")
+    finish(f"The model is at {address}", {}, {}, address=address)
     return 0

@@ -8,12 +8,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cacr.cli.show import console, tell
+from cacr.cli.exits import DIFFERS
+from cacr.cli.show import console, finish, tell, voice
 from cacr.repeating import Repeated
 from cacr.repeating import repeat as do_again
-
-DIFFERS = 3
-"""Exit code where the repetition is not the same: 1 is of errors."""
 
 
 def repeat(run: Path, /, *, out: Path | None = None, resume: bool = False, anyway: bool = False) -> int:
@@ -29,19 +27,21 @@ def repeat(run: Path, /, *, out: Path | None = None, resume: bool = False, anywa
         resume: Go on with a repetition that was stopped.
         anyway: Go on where data are missing or not those of then.
     """
-    from cacr.repeating.report import sentences, write_repeated
+    from cacr.repeating.report import as_json, sentences, write_repeated
 
     out = out or run.resolve().with_name(f"{run.resolve().name}-repeat")
     found = do_again(run, out, resume=resume, anyway=anyway, seen=seen_now, tell=_show)
     write_repeated(found, out)
-    for sentence in sentences(found):
-        tell(sentence)
-    tell(f"The new run is in {out}/again, all differences in {out}/repeat.json.")
+    where = f"The new run is in {out}/again, all differences in {out}/repeat.json."
+    wrote = {"run": out / "again", "differences": out / "repeat.json", "page": out / "README.md"}
+    finish("\n".join([*sentences(found), where]), wrote, {}, **as_json(found))
     return 0 if found.same else DIFFERS
 
 
 def _show(known: Repeated) -> None:
     """What differs from then, before anything runs."""
+    if voice.quiet:
+        return
     differs = [*known.data, *known.differs]
     if not differs:
         tell("Nothing that was recorded then is another now.")
@@ -65,11 +65,11 @@ def seen_now(command: list[str]) -> dict[str, dict[str, Any]]:
     """
     from cyclopts import CycloptsError
 
-    from cacr.cli import app
+    from cacr.cli import parsed
     from cacr.cli.evaluate import OF_THE_FOLDER, evaluate, open_works
 
     try:
-        function, bound, _ = app().parse_args(command, exit_on_error=False, print_error=False)
+        function, bound = parsed(command)
     except CycloptsError as error:
         raise ValueError(f"{_told(command)} is no command of this version: {error}") from error
     if function is not evaluate:

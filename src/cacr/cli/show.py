@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from huggingface_hub.utils import enable_progress_bars
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers.utils import logging
 
 from cacr.benchmarks import Benchmark, Row, table
 from cacr.benchmarks.benchmark import Record
+from cacr.benchmarks.records import strict_json
 from cacr.benchmarks.tables import Form, percent, render
+from cacr.cli.voice import beside, console, voice
 
-console = Console()
-_beside = Console(stderr=True)  # progress is no result: a pipe gets the results alone
-logging.disable_progress_bar()  # ours tells more
+logging.disable_progress_bar()  # ours tells more, but of downloads
+if sys.stderr.isatty() and not voice.quiet:
+    enable_progress_bars()
 PICTURES = {".png", ".pdf", ".svg"}
 
 
 def bar(visible: bool = True) -> Progress:
-    """A progress bar with the time left and the latest numbers."""
+    """A progress bar with the time left and the latest numbers; none where nobody watches it."""
+    watched = visible and not voice.quiet and sys.stderr.isatty()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=_beside,
-        disable=not visible,
+        console=beside,
+        disable=not watched,
     )
 
 
@@ -49,12 +53,51 @@ def print_evaluation(
 
 def tell(text: str, form: Form = "text") -> None:
     """Say something beside the results: on the screen, and not in what a table or JSON is piped to."""
-    (console if form == "text" else _beside).print(
+    if not voice.quiet:
+        _print(text, form)
+
+
+def finish(
+    said: str,
+    wrote: Mapping[str, Path | Sequence[Path]],
+    then: Mapping[str, str],
+    form: Form = "text",
+    **results: Any,
+) -> None:
+    """End a command: where it wrote and what to run next; for a machine all results, as one JSON document.
+
+    Args:
+        said: The sentence of where it wrote; nothing is said if it is empty.
+        wrote: What -> file or folder.
+        then: What for -> the command to run next.
+        form: Of the tables of this command.
+        results: What was found, plain values.
+    """
+    if voice.json or form == "json":
+        print(strict_json(results | {"wrote": _plain(wrote), "next": dict(then)}, indent=1))
+        return
+    if said:
+        _print(said, form)
+    for what, command in then.items():
+        tell(f"{what}:  {command}", form)
+
+
+def _plain(wrote: Mapping[str, Any]) -> dict[str, Any]:
+    return {what: [*map(str, one)] if isinstance(one, list) else str(one) for what, one in wrote.items()}
+
+
+def _print(text: str, form: Form) -> None:
+    (console if form == "text" else beside).print(
         text,
         markup=False,
         highlight=False,
         soft_wrap=True,  # a path in two lines cannot be copied
     )
+
+
+def asked_form(form: Form) -> Form:
+    """The form of tables, where ``--json`` is one as well."""
+    return "json" if voice.json else form
 
 
 def check_plot(file: Path) -> None:
@@ -94,4 +137,16 @@ def headline(rows: Sequence[Row]) -> Row:
     )
 
 
-__all__ = ["bar", "check_plot", "console", "draw_scores", "headline", "percent", "print_evaluation", "tell"]
+__all__ = [
+    "asked_form",
+    "bar",
+    "check_plot",
+    "console",
+    "draw_scores",
+    "finish",
+    "headline",
+    "percent",
+    "print_evaluation",
+    "tell",
+    "voice",
+]

@@ -10,7 +10,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from cacr._stopping import exit_code
-from cacr.cli.show import bar, console, tell
+from cacr.cli.show import bar, console, finish, tell
 from cacr.study import StudyPlan, jobs_of, plan_path, run_study
 from cacr.study.measures import interval_text
 from cacr.study.report import headline, write_report
@@ -50,10 +50,13 @@ def study(
     command = f"cacr study{'' if plan == PACKAGED else f' {plan}'} --out {out}"
     stopped = len(done) < len(jobs)
     if stopped:
-        tell(f"Stopped after {len(done)} of {len(jobs)} jobs. Go on:  {command} --resume")
+        then = {"Go on": f"{command} --resume"}
+        said = f"Stopped after {len(done)} of {len(jobs)} jobs."
         if not has_whole_seed(read, done):
-            tell("No seed is whole in all arms yet, so there is no report.")
+            said += " No seed is whole in all arms yet, so there is no report."
+            finish(said, {"study": out}, then, jobs=len(jobs), done=len(done))
             return exit_code()
+        tell(said)
     found = write_report(read, done, out, command)
     for family, rows in found["contrasts"].items():
         if rows:
@@ -71,8 +74,15 @@ def study(
                 f"n = {rows[0]['n']} examples, {rows[0]['seeds']} seeds; p by Holm over {len(rows)}"
             )
             console.print(shown, markup=False)
-    tell(headline(found))
-    tell(f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures.")
+    finish(
+        f"{headline(found)}\n"
+        f"The report is in {out}/README.md, its tables in {out}/tables.md, the figures in {out}/figures.",
+        {"report": out / "README.md", "tables": out / "tables.md", "results": out / "results.json"},
+        then if stopped else {"Once more, to compare": f"cacr repeat {out}"},
+        results=found,
+        jobs=len(jobs),
+        done=len(done),
+    )
     if killed:
         raise killed
     return exit_code() if stopped else 0

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from cacr.cli.show import bar, console, tell
+from cacr.cli.show import bar, console, finish
 from cacr.recipes import recipe_path
 from cacr.sweep import SweepPlan
 from cacr.sweep import sweep as search
@@ -32,7 +32,7 @@ def sweep(
         trials: Runs, in place of the recipe's number; a finished search goes on if it gets more.
         resume: Go on with a search that was stopped.
     """
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     plan = SweepPlan.from_recipe(recipe_path(recipe))
     plan = plan if trials is None else replace(plan, trials=trials)
@@ -60,9 +60,13 @@ def sweep(
         ]
         table.add_row(str(trial.number), trial.state, value, str(trial.n or "-"), *chosen)
     console.print(table, markup=False)
-    tell(
+    best = config.out / "best.toml"
+    finish(
         f"All {len(found)} trials are in {config.out / 'trials.jsonl'}. The best was chosen on these examples, so its "
-        "value here flatters it: run it again with other seeds, and measure it on other pictures."
+        "value here flatters it: run it again with other seeds, and measure it on other pictures.",
+        {"search": config.out, "trials": config.out / "trials.jsonl", "best": best},
+        {"Run it": f"cacr train {best} --out RUN"},
+        objective=plan.objective,
+        trials=[asdict(trial) for trial in found],
     )
-    tell(f"Run it:  cacr train {config.out / 'best.toml'}")
     return 0

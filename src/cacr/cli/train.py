@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cacr._processes import rank
-from cacr.cli.show import bar, tell
+from cacr.cli.show import bar, finish
 from cacr.training import TrainConfig
 from cacr.training import train as run
 
@@ -31,24 +31,33 @@ def train(
         push_to_hub: NAME or OWNER/NAME on the hub to put the model to at the end; `cacr push` does it later.
     """
     main = rank() == 0  # one of several processes speaks
+    last: dict[str, float] = {}
     with bar(visible=main) as progress:
         task = progress.add_task(f"train {config.loss}", total=config.steps, note="")
 
         def show(step: int, numbers: dict[str, float]) -> None:
+            last.update(numbers, step=step)
             note = f"loss {numbers['loss']:.4f}" if "loss" in numbers else ""
             progress.update(task, completed=step, note=note)
 
         model = run(config, resume=resume, progress=show)
     if not main:
         return 0
-    tell(f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.")
+    said, address = f"The model is in {model}, the losses in {config.out / 'metrics.jsonl'}.", None
     if push_to_hub is not None:
         from cacr.publishing import publish
 
-        tell(f"The model is at {publish(model, push_to_hub)}")
+        address = publish(model, push_to_hub)
+        said += f"\nThe model is at {address}"
     what = "scenes scenes-retrieval"
     if config.data != "scenes":
         given = {"data": config.data, "features": config.features, "split": config.dev_split or config.split}
         what = " ".join(["retrieval", *(f"--{name} {value}" for name, value in given.items() if value)])
-    tell(f"Measure it:  cacr eval {model} {what}")
+    finish(
+        said,
+        {"run": config.out, "model": model, "metrics": config.out / "metrics.jsonl"},
+        {"Measure it": f"cacr eval {model} {what}"},
+        last=last,
+        address=address,
+    )
     return 0

@@ -67,7 +67,7 @@ def test_a_model_is_pushed_with_the_options_of_the_hub(data, out, hub, capsys):
 
 def test_a_start_that_is_pretrained_can_be_measured_as_it_says(out, capsys):
     told = said(capsys, "pretrain", f"--out={out}", "--scenes=40", "--steps=1", "--groups=2", "--masked=4")
-    assert told == f"The model is in {out}. Measure it:  cacr eval {out} scenes scenes-retrieval\n"
+    assert told == f"The model is in {out}.\nMeasure it:  cacr eval {out} scenes scenes-retrieval\n"
     assert load_model(out).config.num_hidden_layers == 3
     assert type(load_processor(out)).__name__ == "UniterProcessor"
 
@@ -90,7 +90,7 @@ def test_a_study_that_was_stopped_early_says_how_to_go_on_and_makes_no_report(ou
     monkeypatch.setattr(studying, "run_study", lambda *given: [])  # Ctrl-C before the first job was done
     told = said(capsys, "study", f"--out={out}", code=130)
     assert f"Go on:  cacr study --out {out} --resume\n" in told
-    assert "Stopped after 0 of " in told and told.endswith("so there is no report.\n")
+    assert told.startswith("Stopped after 0 of ") and "so there is no report.\n" in told
     assert not out.exists()
 
 
@@ -120,5 +120,6 @@ def test_converted_features_are_said_with_the_file_that_holds_them(tmp_path, out
     stored = {"a.jpg": Regions(torch.ones(2, 4), torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2))}
     write_features(tmp_path / "f.safetensors", stored)
     told = said(capsys, "features", "--convert", tmp_path / "f.safetensors", "-o", f"{out}.safetensors")
-    assert told.endswith(f"Wrote the regions of 1 pictures, 4 numbers each, to {out}.safetensors.\n")
+    assert f"Wrote the regions of 1 pictures, 4 numbers each, to {out}.safetensors.\n" in told
+    assert told.endswith(f"cacr eval MODEL retrieval --data CAPTIONS --features {out}.safetensors\n")
     assert list(open_features(Path(f"{out}.safetensors"))) == ["a.jpg"]

@@ -27,8 +27,8 @@ def test_costs_are_ratios_of_quartiles_and_bytes():
 
 
 def test_the_command_prints_a_table_or_json(capsys, tmp_path):
-    assert main(["models", "llava", "--repetitions", "0", "--as-json"]) == 0
-    row = json.loads(capsys.readouterr().out)
+    assert main(["models", "llava", "--repetitions", "0", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["architectures"]
     assert row["backends"] == ["interface"] and row["time"] is None
     assert main(["models", "vilt", "--repetitions", "2", "--out", str(tmp_path / "models.md")]) == 0
     assert "2 pairs of steps" in (tmp_path / "models.md").read_text()

@@ -96,5 +96,5 @@ def test_a_stopped_demo_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demonstrating, "write_report", lambda *given: {"scenes": of_one})
     assert main(["demo", "--out", str(out), "--seeds", "1"]) == 130
     told = capsys.readouterr().out
-    assert f"Stopped after 2 of 6 runs. Go on:  cacr demo --out {out} --seeds 1 --resume\n" in told
+    assert f"Stopped after 2 of 6 runs.\nGo on:  cacr demo --out {out} --seeds 1 --resume\n" in told
     assert f"The report is in {out}/README.md" in told
