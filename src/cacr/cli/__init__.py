@@ -15,6 +15,7 @@ import cacr
 from cacr._messages import unknown
 from cacr._processes import rank
 from cacr._stopping import RESUMABLE, Preempted, exit_code, preemptible
+from cacr.cli.examples import epilogue
 from cacr.cli.exits import DONE, EXIT_CODES, MISTAKE, MISUSE
 from cacr.cli.voice import beside, speak, speaking, voice
 
@@ -115,6 +116,7 @@ def app() -> App:
                 function,
                 name=name,
                 help=what,
+                help_epilogue=epilogue(name),
                 group=group,
                 sort_key=nth,
                 config=config,

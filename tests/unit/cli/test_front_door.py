@@ -1,20 +1,33 @@
-"""What all commands share: exit codes, how much is said and to whom, colors."""
+"""What all commands share: examples that hold, exit codes, how much is said and to whom, colors."""
 
 import logging
 import os
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from cacr.cli import main, parsed
+from cacr.benchmarks import BENCHMARKS
+from cacr.cli import COMMANDS, main, parsed
+from cacr.cli.examples import EXAMPLES
 from cacr.cli.exits import EXIT_CODES
 from cacr.cli.show import bar
 from cacr.cli.voice import console, speak, speaking, voice
 
+WIDTH = 78
+"""Characters that a line of examples has in a terminal of 80."""
 COLOR = re.compile(r"\x1b\[[\d;]*m")
 HUES = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7])[;m]")
+RUNNABLE = {
+    "eval": ("the shipped model, on fresh scenes", "chance, as a measured row"),
+    "compare": ("the second against the first, example by example",),
+    "rescore": ("the tables once more", "as Markdown, with a plot"),
+    "explore": ("the shipped model on scenes", "figures for a paper"),
+    "analyze": ("the shipped model, 50 examples",),
+    "repeat": ("into a folder of your choice",),
+}
 
 
 def run(*arguments, **variables):
@@ -25,6 +38,46 @@ def run(*arguments, **variables):
         text=True,
         env=environment | {"PYTHONIOENCODING": "utf-8"} | variables,
     )
+
+
+def words(line):
+    """Of an example what follows ``cacr``."""
+    _, _, rest = line.rpartition("-m cacr ") if line.startswith("torchrun ") else line.partition("cacr ")
+    return shlex.split(rest)
+
+
+def test_every_command_has_two_examples_to_four():
+    assert EXAMPLES.keys() == COMMANDS.keys()
+    assert all(2 <= len(some) <= 4 for some in EXAMPLES.values())
+
+
+@pytest.mark.parametrize(
+    ("command", "line"), [(command, line) for command, some in EXAMPLES.items() for line in some.values()]
+)
+def test_every_example_is_a_command_line_that_there_is(command, line):
+    given = words(line)
+    assert given[0] == command
+    function, bound = parsed(given)
+    assert f"{function.__module__}:{function.__name__}" == COMMANDS[command][0]
+    assert len(line) <= WIDTH, "it cannot be copied where it takes two lines"
+    assert set(bound.arguments.get("benchmarks", ())) <= BENCHMARKS.keys()
+
+
+@pytest.mark.parametrize("command", ["eval", "push"])
+def test_the_help_of_a_command_shows_its_examples(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"# {what}" in shown and line in shown for what, line in EXAMPLES[command].items())
+
+
+@pytest.mark.slow
+def test_examples_run_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command, some in RUNNABLE.items():
+        for what in some:
+            monkeypatch.setattr("sys.argv", ["cacr", *words(EXAMPLES[command][what])])
+            assert main(words(EXAMPLES[command][what])) == 0, what
 
 
 def test_the_list_of_commands_begins_with_the_demo_and_ends_with_what_is_shared():
