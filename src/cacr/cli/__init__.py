@@ -76,6 +76,10 @@ GROUPED = {
         ),
         "models": ("cacr.cli.models:models", "What `cacr.attach` supports, measured."),
         "pretrain": ("cacr.cli.pretrain:pretrain", "Rebuild the starting model of the embedded world."),
+        "completion": (
+            "cacr.cli.completion:completion",
+            "Print the script that completes commands and options in your shell.",
+        ),
     },
     "Repeat and share": {
         "repeat": (

@@ -98,6 +98,11 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "a new repository that its owner alone sees": "cacr push RUN/model OWNER/NAME --private",
         "another version into it": "cacr push RUN/model OWNER/NAME --update",
     },
+    "completion": {
+        "for this shell alone": 'eval "$(cacr completion bash)"',
+        "for every new bash": "cacr completion bash > ~/.local/share/bash-completion/completions/cacr",
+        "for every new fish": "cacr completion fish > ~/.config/fish/completions/cacr.fish",
+    },
 }
 """Command -> what an example does -> the example."""
 

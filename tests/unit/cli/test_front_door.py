@@ -1,9 +1,10 @@
-"""What all commands share: examples that hold, exit codes, how much is said and to whom, colors."""
+"""What all commands share: examples that hold, exit codes, how much is said and to whom, colors, completion."""
 
 import logging
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -42,6 +43,8 @@ def run(*arguments, **variables):
 
 def words(line):
     """Of an example what follows ``cacr``."""
+    inner = re.fullmatch(r'eval "\$\((.*)\)"', line)
+    line = (inner[1] if inner else line).partition(" > ")[0]
     _, _, rest = line.rpartition("-m cacr ") if line.startswith("torchrun ") else line.partition("cacr ")
     return shlex.split(rest)
 
@@ -63,7 +66,7 @@ def test_every_example_is_a_command_line_that_there_is(command, line):
     assert set(bound.arguments.get("benchmarks", ())) <= BENCHMARKS.keys()
 
 
-@pytest.mark.parametrize("command", ["eval", "push"])
+@pytest.mark.parametrize("command", ["eval", "push", "completion"])
 def test_the_help_of_a_command_shows_its_examples(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main([command, "--help"]) == 0
@@ -98,6 +101,7 @@ def test_exit_codes_are_told_by_help():
     [
         (["evl"], "unknown command 'evl'. Did you mean 'eval'?"),
         (["--jsn", "benchmarks"], "unknown command '--jsn'. Did you mean '--json'?"),
+        (["completion", "basch"], "Invalid value"),
         (["eval", "random", "scenes", "--sed", "3"], "Unknown option: --sed. Did you mean --seed?"),
         (["compare", "runs/a"], "SECOND"),
     ],
@@ -167,3 +171,15 @@ def test_no_color_is_obeyed_by_help_and_errors_and_a_pipe_has_none(arguments):
     assert HUES.search(shown(FORCE_COLOR="1"))
     assert not HUES.search(shown(FORCE_COLOR="1", NO_COLOR="1"))
     assert not COLOR.search(shown())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_a_shell_completes_commands_and_their_options(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in COMMANDS)
+    assert "quick-gelu" in script and "calibration" in script and "quiet" in script
+    if shell == "bash" and shutil.which("bash"):
+        assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+        asked = f"{script}\nCOMP_WORDS=(cacr eval --quick); COMP_CWORD=2; _cacr; echo ${{COMPREPLY[@]}}"
+        assert "--quick-gelu" in subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout
