@@ -18,6 +18,8 @@ from cacr.benchmarks.records import strict_json
 from cacr.benchmarks.tables import Form, percent, render
 from cacr.cli.voice import beside, console, voice
 
+# the order by numbers is the one that is meant, on any disk
+logging.get_logger("transformers.trainer_utils").addFilter(lambda said: "mtime" not in said.getMessage())
 logging.disable_progress_bar()  # ours tells more, but of downloads
 if sys.stderr.isatty() and not voice.quiet:
     enable_progress_bars()
