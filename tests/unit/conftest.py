@@ -1,8 +1,17 @@
 """Fixtures of several rooms' unit tests."""
 
 import pytest
+from tests.hub import FakeHub
 
 from cacr.losses import carrying, comparing
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub on this machine, which is *the* hub meanwhile, and an empty cache."""
+    with FakeHub() as found:
+        found.reached(monkeypatch, tmp_path / "cache")
+        yield found
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from PIL import Image
 
+from cacr._hub import here, recorded
 from cacr.data import Scorer
 from cacr.data.named_pictures import Missing
 from cacr.regions import Regions
@@ -25,7 +27,7 @@ Outcomes = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Options:
-    """What a benchmark may be told."""
+    """What a benchmark may be told. Files and folders may lie on the hub: hf://datasets/OWNER/NAME[@REVISION][/PATH]."""
 
     data: Path | None = None
     """Folder of the benchmark's files, or a folder that has one under the benchmark's name; where not embedded."""
@@ -51,6 +53,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.n is not None and self.n < 1:
             raise ValueError(f"n is {self.n}; expected 1 example or more")
+        for name in ("data", "features"):
+            if isinstance(given := getattr(self, name), str | os.PathLike):
+                object.__setattr__(self, name, here(given))
+        object.__setattr__(self, "images", tuple(here(folder) for folder in self.images))
 
     @property
     def detect(self) -> Callable[[Image.Image], Regions] | None:
@@ -66,13 +72,13 @@ class Options:
         return Options(**{name: getattr(self, name) for name in names})
 
     def to_json(self) -> dict[str, Any]:
-        """What was asked for beside the defaults, for a record."""
+        """What was asked for beside the defaults, for a record: of a copy of the hub its address with the commit."""
         named = {name: getattr(self, name) for name in self.given()}
         if self.detector is not None:
             named["detector"] = self.detector.describe()
         if self.images:
-            named["images"] = [str(folder) for folder in self.images]
-        return {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+            named["images"] = [recorded(folder) for folder in self.images]
+        return {name: recorded(value) if isinstance(value, Path) else value for name, value in named.items()}
 
 
 OF_FILES = frozenset({"data", "features", "images", "detector", "missing", "split", "n", "blind"})

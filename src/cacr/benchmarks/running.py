@@ -146,8 +146,8 @@ def refuse_existing(out: Path, benchmark: Benchmark) -> None:
 def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two descriptions are of the same scorer: all alike, and fingerprints that differ by rounding only.
 
-    A fingerprint may hold nan, or null as a file has it: they are the same. With a hash of the weights, the name does
-    not count: it is the path as it was typed.
+    A fingerprint may hold nan, or null as a file has it: they are the same. With a hash of the weights, the name and
+    the place on the hub do not count: the path as it was typed, and a commit that may have changed a word of the card.
     """
     try:
         a, b = (np.array(of.get("fingerprint", ()), dtype=np.float64) for of in (one, other))
@@ -155,7 +155,9 @@ def same_scorer(one: dict[str, Any], other: dict[str, Any]) -> bool:
         return False
     with np.errstate(over="ignore"):
         close = a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True)
-    told_apart = ("fingerprint", "name") if "weights" in one and "weights" in other else ("fingerprint",)
+    told_apart = ["fingerprint"]
+    if "weights" in one and "weights" in other:
+        told_apart += ["name", "hub"]
     return bool(close) and all(
         one.get(part) == other.get(part) for part in (one.keys() | other.keys()) - set(told_apart)
     )

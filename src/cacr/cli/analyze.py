@@ -79,6 +79,7 @@ def analyze(
     from cacr.explore.analysis import check_new, summarize, write_analysis
     from cacr.explore.analysis.summary import check_pairing
     from cacr.scorers.looking import can_look
+    from cacr.scorers.placing import hub_of
 
     check_new(out)
     named = named_models(models)
@@ -95,6 +96,9 @@ def analyze(
             scorer = open_scorer(model, **asked)
             if why := can_look(scorer):
                 raise ValueError(f"{name}: {why}")
+            named[name] = hub_of(getattr(scorer, "model", None)).get(
+                "hub", model
+            )  # the commit that is read, also below
             progress.advance(task)
         progress.update(task, note="")
         for name, model in named.items():
@@ -158,14 +162,15 @@ def data_of(source: str, options: Options) -> Data:
     Raises:
         ValueError: An unknown source, or an option that means nothing for it.
     """
+    from cacr._hub import here
     from cacr._messages import unknown
     from cacr.benchmarks import BENCHMARKS
 
     squares = [name for name, one in BENCHMARKS.items() if one.kind == "two by two"]
     if source in squares and not Path(source).is_dir():
         return _benchmark(source, options)
-    if Path(source).is_dir():
-        return _entities(Path(source), options)
+    if (folder := here(source)).is_dir():
+        return _entities(folder, options)
     raise ValueError(
         unknown("pairs", source, squares) + " Or a folder of Flickr30k Entities (Sentences and Annotations)."
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from cacr._hub import here
 from cacr._messages import unknown
 from cacr.benchmarks import BENCHMARKS, Options
 from cacr.cli.evaluate import options_of
@@ -41,7 +42,7 @@ def asked(
     """What to look at.
 
     Args:
-        source: The name of a benchmark, captioned pictures (docs/data.md), or the file of one picture.
+        source: The name of a benchmark, captioned pictures (docs/data.md, or hf://…), or the file of one picture.
         options: Where pictures and features are.
         n: At most so many, the first; 1 or more.
         examples: Only these, by the source's names (of a picture: its captions), in this order.
@@ -64,7 +65,7 @@ def asked(
 def _all(source: str, options: Options, caption: str | None) -> Iterator[Asked]:
     if source in BENCHMARKS and not Path(source).exists():
         return _of_benchmark(source, options)
-    path = Path(source)
+    path = here(source)
     if not path.exists():
         raise FileNotFoundError(
             unknown("benchmark", source, BENCHMARKS)

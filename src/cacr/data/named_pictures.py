@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from cacr._hub import here
 from cacr._messages import shortly, unknown
 from cacr.data.entries import inside
 from cacr.data.matching import NameIndex, same_photograph
@@ -64,7 +65,7 @@ class NamedPictures:
         if features is not None and not isinstance(features, Mapping):
             self.store = open_features(features)
         given = [images] if isinstance(images, str | os.PathLike) else images or []
-        self._folders = [PictureFolder(Path(folder), self.names) for folder in given]
+        self._folders = [PictureFolder(here(folder), self.names) for folder in given]
         self._folder_of: dict[str, PictureFolder] = {}
         if self._folders and check_images:
             self._find_images()

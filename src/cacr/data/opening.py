@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cacr._hub import here
 from cacr._json import read_json
 from cacr.data.captioned import CaptionedPictures
 from cacr.data.coco import is_coco, read_coco
@@ -38,7 +39,7 @@ def open_captions(
     """Open captioned pictures of any known kind (docs/data.md).
 
     Args:
-        path: The file or folder of the captions.
+        path: The file or folder of the captions, or hf://datasets/OWNER/NAME[@REVISION][/PATH] on the hub.
         split: Name of a part; or path of a text file with a picture's name or number a line; all if None.
         features: Region features: a path for `cacr.regions.open_features`, or an open store. If None, the
             ``features.safetensors`` beside the ``captions.jsonl`` of a folder, where there is one.
@@ -52,7 +53,7 @@ def open_captions(
     Examples:
         >>> pairs = open_captions("dataset_coco.json", "test", "butd.safetensors", "coco/")     # doctest: +SKIP
     """
-    path = Path(path)
+    path = here(path)
     if not path.exists():
         raise FileNotFoundError(f"no captions at {path}; expected one of: {KINDS}")
     with _no_collections():

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedModel
 
+from cacr._hub import model_here
 from cacr._messages import shortly
 from cacr.models.families import Family, families
 from cacr.models.processing import RegionProcessor
@@ -20,14 +21,14 @@ def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel
     """The model in a folder made by ``save_pretrained``, in eval mode, whose output has ``rank_scores``.
 
     Args:
-        folder: With config.json, which names the kind, and model.safetensors.
+        folder: With config.json, which names the kind, and model.safetensors; or OWNER/NAME[@REVISION] on the hub.
         kwargs: As for ``from_pretrained``.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no config.json or weights in it.
+        FileNotFoundError: There is no such folder, or no config.json or weights in it; or the hub does not give it.
         ValueError: The weights are cut off, or do not fit config.json, or it is another kind of model.
     """
-    folder = Path(folder)
+    folder = model_here(folder)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(
@@ -72,13 +73,13 @@ def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel
 
 
 def load_processor(folder: str | os.PathLike[str]) -> RegionProcessor:
-    """The processor saved beside a model.
+    """The processor saved beside a model, in a folder or on the hub.
 
     Raises:
-        FileNotFoundError: The folder has no tokenizer.
+        FileNotFoundError: The folder has no tokenizer, or the hub does not give it.
         ValueError: It cannot be read or used, or config.json names no kind of model known here.
     """
-    folder = Path(folder)
+    folder = model_here(folder)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(
             f"no tokenizer.json in {folder}; save one beside the model, for instance with "

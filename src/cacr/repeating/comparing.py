@@ -27,7 +27,7 @@ LEFT_OUT = frozenset(("environment", "stores", "asked", "transformers_version", 
 
 ``why`` a trial of a search failed names its folder; that it failed is compared.
 """
-OF_SCORER = ("scorer/name", "options/data", "options/features", "options/images")
+OF_SCORER = ("scorer/name", "scorer/hub", "options/data", "options/features", "options/images")
 
 
 @dataclass

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from cacr._messages import shortly
 from cacr.data.pairs import Picture
-from cacr.scorers.placing import hash_weights, without_paths
+from cacr.scorers.placing import hash_weights, hub_of, without_paths
 
 logger = logging.getLogger(__name__)
 Encoded = dict[str, Tensor]
@@ -181,7 +181,7 @@ class ModelScorer(UniqueScorer):
         return self._hashed[1]
 
     def describe(self) -> dict[str, Any]:
-        """The model's class and size, in what precision it ran, and its whole configuration."""
+        """The model's class and size, in what precision it ran, its whole configuration, and its commit on the hub."""
         return {
             "model": type(self.model).__name__,
             "model_type": self.model.config.model_type,
@@ -191,7 +191,7 @@ class ModelScorer(UniqueScorer):
             "attention": self.model.config._attn_implementation,
             "adapters": sorted(getattr(self.model, "peft_config", None) or {}),
             "config": without_paths(json.loads(self.model.config.to_json_string(use_diff=False))),
-        }
+        } | hub_of(self.model)
 
 
 class EncodedScorer(ModelScorer):

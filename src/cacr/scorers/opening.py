@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cacr._hub import model_here
 from cacr._json import read_json
 from cacr._messages import shortly, unknown
 from cacr.data import Scorer
@@ -62,8 +63,8 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
     """A scorer of a model.
 
     Args:
-        model: A folder with config.json, a name on the hub, an OpenCLIP checkpoint, or a control: "constant",
-            "random", "random:SEED".
+        model: A folder with config.json, a name on the hub (OWNER/NAME[@REVISION]), an OpenCLIP checkpoint, or a
+            control: "constant", "random", "random:SEED".
         score: Which of a model's scores, where it has several; the first of `scores_of` if None.
         options: As for the family's ``from_pretrained``: device, dtype, memory, name; quick_gelu and tokenizer of an
             OpenCLIP checkpoint; template, answer, prompt and normalize of VQAScore; pool of a likelihood.
@@ -79,6 +80,8 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
         ):
             raise ValueError(f"{given[0]} means nothing for {model}, which has no model; leave it out")
         return ConstantScorer() if control[1] == "constant" else RandomScorer(int(control[2] or 0))
+    options.setdefault("name", model)
+    model = str(_here(model))
     scores = scores_of(model)
     if score is not None and score not in scores:
         raise ValueError(unknown(f"score for {model}", score, scores))
@@ -86,7 +89,6 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
     family = getattr(importlib.import_module(f"cacr.scorers.{module}"), name)
     if list(scores.values()).count(scores[score or next(iter(scores))]) > 1:  # a class that computes several
         options["score"] = score or next(iter(scores))
-    options.setdefault("name", model)
     if strange := options.keys() - _takes(family):
         raise ValueError(
             f"{', '.join(sorted(strange))} means nothing for {model}, which is scored by {name}; leave it out"
@@ -142,7 +144,7 @@ def _of_transformers(kind: str) -> Scores:
 
 def _kind(model: str) -> tuple[str, list[str]]:
     """The model type, and the names of the classes that the checkpoint says it was saved from."""
-    path = Path(model)
+    path = _here(model)
     if path.is_file() and path.suffix in WEIGHTS:
         return OPEN_CLIP, []
     if path.is_dir() and _holds_open_clip(path):
@@ -151,15 +153,12 @@ def _kind(model: str) -> tuple[str, list[str]]:
         raise ImportError(
             f'{path} has an adapter_config.json, which counts only with peft: pip install "cacr[trl]"'
         )
-    if path.is_dir():
-        file = path / "config.json"
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"no config.json in {path}; expected a model folder as written by `cacr train` (RUN/model), by "
-                "`cacr convert CHECKPOINT FOLDER` or by save_pretrained"
-            )
-    else:
-        file = _from_hub(model)
+    file = path / "config.json"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"no config.json in {path}; expected a model folder as written by `cacr train` (RUN/model), by "
+            "`cacr convert CHECKPOINT FOLDER` or by save_pretrained"
+        )
     config = read_json(file, "copy the model again")
     _check_depth(config, file)
     kind = config.get("model_type") if isinstance(config, dict) else None
@@ -192,17 +191,11 @@ def _holds_open_clip(folder: Path) -> bool:
     return any(name.startswith("open_clip_") for name in names) or sum(n.endswith(".pt") for n in names) == 1
 
 
-def _from_hub(model: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    expected = (
-        f"no model folder {model}; expected RUN/model as made by `cacr train`, a folder made by `cacr convert` or "
-        "save_pretrained, a model's name on the hub, scenes-start, constant or random"
+def _here(model: str) -> Path:
+    """The folder or file of a model, copied from the hub where there is none of that name."""
+    return model_here(
+        model,
+        "RUN/model as made by `cacr train`, a folder made by `cacr convert` or save_pretrained, a model's name on the "
+        "hub, scenes-start, constant or random",
+        pickled=True,
     )
-    if model.count("/") != 1 or model.startswith((".", "/")):
-        raise FileNotFoundError(expected)
-    try:
-        return Path(hf_hub_download(model, "config.json"))
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
-        raise FileNotFoundError(f"{expected}. The hub did not give it: {type(error).__name__}") from error

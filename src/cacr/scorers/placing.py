@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from cacr._hub import origin
 from cacr._processes import local_rank
 
 HASHED = 2**24
@@ -20,6 +21,12 @@ def without_paths(config: Any) -> Any:
     if isinstance(config, dict):
         return {name: without_paths(value) for name, value in config.items() if name != "_name_or_path"}
     return config
+
+
+def hub_of(model: object) -> dict[str, str]:
+    """``hub``: repository and commit on the hub that a model was read from; nothing where it was not."""
+    found = origin(str(getattr(model, "name_or_path", "")))
+    return {} if found is None else {"hub": found}
 
 
 def hash_weights(model: nn.Module) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from cacr._hub import model_here
 from cacr.data.pairs import Picture
 from cacr.models.loading import load_model, load_processor
 from cacr.models.pairs import ONCE
@@ -43,7 +44,11 @@ class RegionScorer(EncodedScorer):
         name: str = "",
         memory: float | None = None,
     ) -> RegionScorer:
-        """From a folder made by `cacr train` or ``save_pretrained``; on a GPU if there is one and none is named."""
+        """From a folder made by `cacr train` or ``save_pretrained``, or a name on the hub: OWNER/NAME[@REVISION].
+
+        On a GPU if there is one and none is named.
+        """
+        folder = model_here(folder)
         model = settle(load_model(folder, dtype=dtype), device)
         return cls(model, load_processor(folder), name, memory)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import read_toml
+from cacr._hub import recorded
 from cacr._messages import shortly, unknown
 from cacr.losses import LOSSES, SCHEDULES
 
@@ -26,7 +27,7 @@ class TrainConfig:
     out: Path = Path("runs/train")
     """Run folder to make; an existing one is only touched with --resume."""
     data: str = "scenes"
-    """"scenes" (the embedded world), or captioned pictures: Flickr30k, COCO, a folder, a table (docs/data.md)."""
+    """"scenes" (the embedded world), or captioned pictures: Flickr30k, COCO, a folder, a table (docs/data.md), hf://…."""
     features: Path | None = None
     """Region features of the pictures; features.safetensors inside a folder of them if not given."""
     split: str | None = None
@@ -38,7 +39,7 @@ class TrainConfig:
     patience: int = 0
     """Measurements on the dev split without a better one before the run stops; 0: it runs to its end."""
     model: str = "scenes-start"
-    """Starting model: "scenes-start" (shipped), "new" (random), or a folder made by `cacr convert`."""
+    """Starting model: "scenes-start" (shipped), "new" (random), a folder made by `cacr convert`, a name on the hub."""
     loss: str = "cacr"
     """Attention loss: none, cacr, cacr-rows, cacr-rows-heads, cacr-sharp, cacr-paper, iais-singular, iais-distributed,
     flat or flat-heads."""
@@ -193,6 +194,7 @@ class TrainConfig:
         for name, value in asdict(self).items():
             if value is not None:
                 shown = str(value).lower() if isinstance(value, bool) else value
+                value = recorded(value) if isinstance(value, Path) else value
                 lines.append(
                     f"{name} = {json.dumps(str(value), ensure_ascii=False) if isinstance(value, str | Path) else shown}"
                 )

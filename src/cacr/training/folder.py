@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cacr._files import read_toml, write_text_whole
+from cacr._hub import here, model_here, origin
 from cacr._json import read_object
 from cacr.data import CaptionSet
 from cacr.data.contents import contents_of, contents_of_captions
@@ -109,19 +110,27 @@ def data_of(config: TrainConfig, pairs: CaptionSet | None = None) -> dict[str, A
 
     Returns:
         ``configuration`` (`configuration_hash`), ``captions`` and ``regions`` as they are read, ``features``: the files
-        that these come from, ``model``: the files of the starting model. None where there are no such files.
+        that these come from, ``model``: the files of the starting model. None where there are no such files. ``hub``:
+        of what was copied from the hub, its address with the commit.
     """
     found: dict[str, Any] = {"configuration": configuration_hash(config.to_toml())}
     if pairs is not None:
         found |= contents_of_captions(pairs)
-    beside = None if config.data == "scenes" else Path(config.data) / FEATURES
-    store = config.features or beside
+    data = None if config.data == "scenes" else here(config.data)
+    store = None if data is None else data / FEATURES
+    if config.features is not None:
+        store = here(config.features)
     found["features"] = None if store is None else contents_of(store)
+    read = {"data": data, "features": store}
     if config.model == "scenes-start":
         with scenes_start() as folder:
             found["model"] = contents_of(folder, inside=False)
     else:
-        found["model"] = None if config.model == "new" else contents_of(Path(config.model), inside=False)
+        read["model"] = None if config.model == "new" else model_here(config.model)
+        found["model"] = None if read["model"] is None else contents_of(read["model"], inside=False)
+    hub = {name: origin(path) for name, path in read.items() if path is not None and path.exists()}
+    if any(hub.values()):
+        found["hub"] = {name: address for name, address in hub.items() if address}
     return found
 
 

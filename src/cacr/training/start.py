@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from cacr._hub import model_here
 from cacr.data import CaptionSet
 from cacr.models.loading import load_model, load_processor
 from cacr.models.processing import RegionProcessor
@@ -29,7 +30,7 @@ def starting_model(config: TrainConfig, pairs: CaptionSet) -> tuple[PreTrainedMo
     """The model to start from and its processor.
 
     Raises:
-        FileNotFoundError: No such folder.
+        FileNotFoundError: No such folder, and the hub does not give it.
     """
     if config.model == "scenes-start":
         with scenes_start() as folder:
@@ -37,12 +38,11 @@ def starting_model(config: TrainConfig, pairs: CaptionSet) -> tuple[PreTrainedMo
     if config.model == "new":
         processor: RegionProcessor = UniterProcessor(tokenizer_of_captions(pairs.captions))
         return new_model(config, processor, pairs), processor
-    folder = Path(config.model)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f'no model folder {folder}; expected "scenes-start", "new", or a folder with config.json and '
-            "model.safetensors (make one of an original checkpoint with `cacr convert`)"
-        )
+    folder = model_here(
+        config.model,
+        '"scenes-start", "new", a folder with config.json and model.safetensors (make one of an original checkpoint '
+        "with `cacr convert`), or a name on the hub",
+    )
     return load_model(folder), load_processor(folder)
 
 

@@ -68,7 +68,9 @@ def test_what_does_not_exist_is_named(tmp_path):
         open_any("nowhere")
     with pytest.raises(FileNotFoundError, match="no config.json"):
         open_any(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="The hub did not give it"):
+    with pytest.raises(
+        FileNotFoundError, match="no model folder nobody/nothing; .* hf download nobody/nothing"
+    ):
         open_any("nobody/nothing")
 
 

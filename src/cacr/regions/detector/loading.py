@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
+from cacr._hub import files_of_model
 from cacr._weights import read_weights
 from cacr.regions.detector.configuration import DetectorConfig
 
 WEIGHTS = ("model.safetensors", "weights.safetensors", "pytorch_model.bin")
 CONFIGS = ("config.yaml", "config.yml", "config.json")
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@.+)?")
 
 
 def read_original(
@@ -24,7 +25,7 @@ def read_original(
     """Tensors by their original names, the settings, and a name for messages."""
     path = Path(checkpoint)
     if not path.exists() and _HUB_NAME.fullmatch(str(checkpoint)):
-        path = _from_hub(str(checkpoint))
+        path = files_of_model(str(checkpoint), [*WEIGHTS, *CONFIGS])
     if not path.exists():
         raise FileNotFoundError(
             f"no detector at {checkpoint}; expected a folder with pytorch_model.bin and config.yaml, a file of "
@@ -92,16 +93,3 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds {type(state).__name__}; expected tensors by name")
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[*WEIGHTS, *CONFIGS]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise FileNotFoundError(
-            f"{name} is no folder here, and the hub did not give it ({type(error).__name__}). Download it where there "
-            "is a connection, and give the folder with pytorch_model.bin and config.yaml"
-        ) from error

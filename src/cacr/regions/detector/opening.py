@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cacr._hub import files_of_model
 from cacr.regions.detector.bottom_up import BottomUpDetector
 from cacr.regions.detector.stand_in import TransformersDetector
 
@@ -52,12 +53,9 @@ def open_detector(
 
 def _of_transformers(name: str) -> bool:
     """Whether a folder, or a repository of the hub, has a config.json of transformers."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     try:
-        local = Path(name) / "config.json"
-        file = local if Path(name).exists() or "/" not in name else Path(hf_hub_download(name, "config.json"))
-        return "model_type" in json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError):
+        local = Path(name).exists() or "/" not in name
+        folder = Path(name) if local else files_of_model(name, ["config.json"])
+        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False

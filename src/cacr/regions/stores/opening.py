@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cacr._hub import here
 from cacr.regions.stores.arrays import MAX_BYTES
 from cacr.regions.stores.file import FeatureStore
 from cacr.regions.stores.npz import NpzFolder
@@ -36,7 +37,8 @@ def open_features(
     UNITER's or IAIS's LMDB; TSV files of bottom-up attention, LXMERT and VinVL. Nothing is written there.
 
     Args:
-        path: The file or folder. For an LMDB the folder with ``data.mdb``, or the one above if one setting fits.
+        path: The file or folder, or hf://datasets/OWNER/NAME[@REVISION][/PATH] on the hub. For an LMDB the folder with
+            ``data.mdb``, or the one above if one setting fits.
         threshold: Regions of a higher confidence count, 0-1; 0.2 if only others of these options are given. These
             four choose a setting of an LMDB; in npz files with confidences the first three choose regions.
         max_regions: So many at most; 100 if not given.
@@ -47,7 +49,7 @@ def open_features(
         FileNotFoundError: Nothing is there.
         ValueError: What is there is no store, is broken, or holds several settings.
     """
-    path = Path(path)
+    path = here(path)
     if not path.exists():
         raise FileNotFoundError(f"no features at {path}; make them with `cacr features PICTURES -o {path}`")
     given = {"threshold": threshold, "max_regions": max_regions, "min_regions": min_regions}

@@ -215,5 +215,5 @@ def test_a_pickle_is_never_executed(tmp_path):
 
 def test_a_name_on_the_hub_that_cannot_be_reached_says_what_to_do(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(FileNotFoundError, match="the hub did not give it"):
+    with pytest.raises(FileNotFoundError, match="hf download"):
         BottomUpDetector.from_original("someone/no-such-detector")
