@@ -48,6 +48,12 @@ def text_and_regions(
     )
 
 
+def text_length(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
+    """How many positions of the sequence are text: of token ids or embeddings in their place, 0 without either."""
+    text = input_ids if inputs_embeds is None else inputs_embeds
+    return 0 if text is None else text.shape[1]
+
+
 def _real(name: str, part: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return torch.ones(part.shape[:2], dtype=torch.long, device=part.device)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,19 @@ from transformers.utils import ModelOutput
 
 from cacr.models.embeddings import TextEmbeddings
 from cacr.models.sequence import text_and_regions
+
+
+class Options(TypedDict, total=False):
+    """What any forward takes beside what it names: transformers' switches, and those of `SingleStream.encode`.
+
+    A head hands everything that it does not name to its encoder.
+    """
+
+    output_hidden_states: bool
+    output_attentions: bool
+    return_dict: bool
+    first_only: bool
+    padded: bool | None
 
 
 class SingleStreamPreTrainedModel(PreTrainedModel):

@@ -115,3 +115,16 @@ def test_embeddings_and_decoders_of_another_may_be_put_in_their_place(family):
     assert model.cls.predictions.bias is decoder.bias
     torch.nn.init.zeros_(decoder.weight)
     assert torch.equal(model(**batch).prediction_logits, decoder.bias.expand(3, 5, 50))
+
+
+def test_embeddings_in_place_of_token_ids_predict_the_same(family):
+    model, batch = family
+    expected = model(**batch).prediction_logits
+    embedded = model.get_input_embeddings()(batch.pop("input_ids"))
+    assert torch.equal(model(**batch, inputs_embeds=embedded).prediction_logits, expected)
+
+
+def test_pictures_alone_have_no_words_to_predict(family):
+    model, batch = family
+    del batch["input_ids"]
+    assert model(**batch).prediction_logits.shape[:2] == (3, 0)

@@ -5,9 +5,7 @@
 Papers: arXiv:2004.06165, arXiv:2101.00529. Source: github.com/microsoft/Oscar, oscar/modeling/modeling_bert.py.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from cacr.models.embeddings import of_pairs
 from cacr.models.oscar.configuration import OscarConfig
-from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
+from cacr.models.single_stream import Options, RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 
 
 class OscarRegionEmbeddings(nn.Module):
@@ -86,7 +84,7 @@ class OscarModel(SingleStream, OscarPreTrainedModel):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         picture_index: Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Options],
     ) -> BaseModelOutputWithPooling:
         """Encode captions with tags, pictures or pairs of them.
 
@@ -139,7 +137,8 @@ class OscarForImageTextRetrieval(OscarPreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs: Any,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Unpack[Options],
     ) -> RetrievalOutput:
         """Match scores of pairs; arguments as in `OscarModel.forward`.
 
@@ -154,6 +153,7 @@ class OscarForImageTextRetrieval(OscarPreTrainedModel):
             region_mask=region_mask,
             token_type_ids=token_type_ids,
             position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
             **kwargs,
         )
         logits = self.classifier(out.pooler_output)

@@ -3,10 +3,8 @@
 Papers: arXiv:2004.06165, arXiv:2101.00529. Source: github.com/microsoft/Oscar, oscar/modeling/modeling_bert.py.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +14,8 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from cacr.models.oscar.configuration import OscarConfig
 from cacr.models.oscar.modeling import OscarModel, OscarPreTrainedModel
+from cacr.models.sequence import text_length
+from cacr.models.single_stream import Options
 
 
 @dataclass
@@ -61,7 +61,7 @@ class OscarForPreTraining(OscarPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         region_features: Tensor | None = None,
         region_positions: Tensor | None = None,
@@ -70,7 +70,8 @@ class OscarForPreTraining(OscarPreTrainedModel):
         position_ids: Tensor | None = None,
         labels: Tensor | None = None,
         itm_labels: Tensor | None = None,
-        **kwargs: Any,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Unpack[Options],
     ) -> OscarPreTrainingOutput:
         """Both heads at once; arguments as in `OscarModel.forward`.
 
@@ -86,9 +87,11 @@ class OscarForPreTraining(OscarPreTrainedModel):
             region_mask=region_mask,
             token_type_ids=token_type_ids,
             position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        words = self.cls(out.last_hidden_state[:, : input_ids.shape[1]])
+        length = text_length(input_ids, inputs_embeds)
+        words = self.cls(out.last_hidden_state[:, :length])
         contrast = self.seq_relationship(out.pooler_output)
         losses = []
         if labels is not None:

@@ -7,9 +7,7 @@ Its scene graphs only choose what is masked in pre-training; nothing of them is 
 Paper: arXiv:2108.07073. Source: github.com/MILVLG/rosita, rosita/modeling.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +18,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from cacr.models.embeddings import of_pairs
 from cacr.models.rosita.configuration import RositaConfig
-from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
+from cacr.models.single_stream import Options, RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 
 
 class RositaRegionEmbeddings(nn.Module):
@@ -69,7 +67,7 @@ class RositaModel(SingleStream, RositaPreTrainedModel):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         picture_index: Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Options],
     ) -> BaseModelOutputWithPooling:
         """Encode captions, pictures or pairs of them.
 
@@ -123,7 +121,8 @@ class RositaForImageTextRetrieval(RositaPreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs: Any,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Unpack[Options],
     ) -> RetrievalOutput:
         """Match scores of pairs; arguments as in `RositaModel.forward`.
 
@@ -137,6 +136,7 @@ class RositaForImageTextRetrieval(RositaPreTrainedModel):
             region_mask=region_mask,
             token_type_ids=token_type_ids,
             position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
             **kwargs,
         )
         logits = self.itm_output(out.pooler_output)

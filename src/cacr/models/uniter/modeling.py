@@ -7,9 +7,7 @@ gather indices, which changes nothing but speed, since attention has no order be
 Paper: arXiv:1909.11740. Source: github.com/ChenRocks/UNITER, model/{model,itm,pretrain,layer}.py.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +20,7 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from cacr.models.embeddings import of_pairs
-from cacr.models.single_stream import RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
+from cacr.models.single_stream import Options, RetrievalOutput, SingleStream, SingleStreamPreTrainedModel
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.heads import UniterRegionRegression
 
@@ -94,7 +92,7 @@ class UniterModel(SingleStream, UniterPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         region_index: Tensor | None = None,
         picture_index: Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Options],
     ) -> BaseModelOutputWithPooling:
         """Encode captions, pictures or pairs of them.
 
@@ -163,7 +161,8 @@ class UniterForImageTextRetrieval(UniterPreTrainedModel):
         region_positions: Tensor | None = None,
         region_mask: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs: Any,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Unpack[Options],
     ) -> RetrievalOutput:
         """Match scores of pairs; arguments as in `UniterModel.forward`.
 
@@ -176,6 +175,7 @@ class UniterForImageTextRetrieval(UniterPreTrainedModel):
             region_features=region_features,
             region_positions=region_positions,
             region_mask=region_mask,
+            inputs_embeds=inputs_embeds,
             **kwargs,
         )
         itm_logits = self.itm_output(out.pooler_output)

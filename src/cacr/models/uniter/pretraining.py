@@ -3,10 +3,8 @@
 Paper: arXiv:1909.11740. Source: github.com/ChenRocks/UNITER, model/pretrain.py.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,8 @@ from torch.nn import functional as F
 from transformers.models.bert.modeling_bert import BertOnlyMLMHead
 from transformers.utils import ModelOutput, can_return_tuple
 
+from cacr.models.sequence import text_length
+from cacr.models.single_stream import Options
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.heads import UniterRegionClassification, UniterRegionRegression
 from cacr.models.uniter.modeling import UniterModel, UniterPreTrainedModel
@@ -58,7 +58,7 @@ class UniterForPreTraining(UniterPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         region_features: Tensor | None = None,
         region_positions: Tensor | None = None,
@@ -68,7 +68,8 @@ class UniterForPreTraining(UniterPreTrainedModel):
         itm_labels: Tensor | None = None,
         region_labels: Tensor | None = None,
         region_targets: Tensor | None = None,
-        **kwargs: Any,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Unpack[Options],
     ) -> UniterPreTrainingOutput:
         """All heads at once; arguments as in `UniterModel.forward`.
 
@@ -85,11 +86,11 @@ class UniterForPreTraining(UniterPreTrainedModel):
             region_positions=region_positions,
             region_mask=region_mask,
             hidden_regions=hidden_regions,
+            inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        text, regions = out.last_hidden_state.split(
-            [input_ids.shape[1], out.last_hidden_state.shape[1] - input_ids.shape[1]], 1
-        )
+        length = text_length(input_ids, inputs_embeds)
+        text, regions = out.last_hidden_state.tensor_split([length], 1)
         words, itm_logits = self.cls(text), self.itm_output(out.pooler_output)
         seen = self.region_regression(regions, self.uniter.region_embeddings.feature_linear.weight)
         classes = self.region_classifier(regions)
