@@ -5,6 +5,7 @@
 # make dependencies  docs/dependencies.md: what an installation pulls, sizes, licences
 # docs/trust, each about an hour or more:  make faults  commands broken and resumed    make fuzz  broken files to all readers
 #                                          make mutation  do tests notice changes?    make coverage  lines run, by room
+#                                          make common  transformers' own model tests, in two minutes
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-all check bench study faults fuzz mutation coverage docs wheel dependencies clean
+.PHONY: demo test test-all check bench study faults fuzz mutation coverage common docs wheel dependencies clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cacr demo
@@ -61,6 +62,9 @@ wheel: $(VENV)/.installed-dev
 dependencies: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.dependencies
 
+common: $(VENV)/.installed-common
+	$(BIN)/python -m tests.common_models
+
 study: $(VENV)/.installed
 	$(BIN)/cacr study
 
@@ -76,6 +80,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
+	touch $@
+
+$(VENV)/.installed-common: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[common]"
 	touch $@
 
 clean:
