@@ -43,7 +43,7 @@ def load_model(folder: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel
         raise ValueError(
             f"{weights} is not a readable checkpoint ({error}); it may be cut off. Copy it again, or resume the run"
         ) from error
-    family, model_class = _kind(folder)
+    family, model_class = kind_of(folder)
     kind = family.config.model_type
     try:
         config = family.config.from_pretrained(folder)
@@ -85,7 +85,7 @@ def load_processor(folder: str | os.PathLike[str]) -> RegionProcessor:
             f"no tokenizer.json in {folder}; save one beside the model, for instance with "
             "`cacr convert CHECKPOINT FOLDER --tokenizer TOKENIZER`"
         )
-    family, _ = _kind(folder)
+    family, _ = kind_of(folder)
     try:
         if (folder / "processor_config.json").is_file():
             return opened(family.processor, folder)
@@ -94,7 +94,13 @@ def load_processor(folder: str | os.PathLike[str]) -> RegionProcessor:
         raise ValueError(f"{folder} has no processor that can be read: {error}; save it again") from error
 
 
-def _kind(folder: Path) -> tuple[Family, type[PreTrainedModel]]:
+def kind_of(folder: Path) -> tuple[Family, type[PreTrainedModel]]:
+    """The family of the model that a folder's config.json names, and the class that was saved or scores.
+
+    Raises:
+        FileNotFoundError: There is no config.json.
+        ValueError: It names no kind of model known here.
+    """
     values = settings(folder / "config.json")
     kind = values.get("model_type")
     if not isinstance(kind, str) or kind not in families():

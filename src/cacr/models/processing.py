@@ -31,6 +31,8 @@ class RegionProcessor(ProcessorMixin):
     tokenizer_class = "AutoTokenizer"
     box_numbers = 0
     """How many numbers the model takes of a box."""
+    regions_type = Regions
+    """What it takes of a picture: ``processor.regions_type(features, boxes01)``, for those who have not cacr."""
 
     def __init__(
         self, tokenizer: Any, max_text_length: int = 60, max_regions: int | None = None, **kwargs: Any

@@ -1,6 +1,11 @@
 """ROSITA (Cui et al. 2021, arXiv:2108.07073): BERT over words and regions, pre-trained with scene graphs."""
 
-from transformers import AutoConfig, AutoModel, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoProcessor,
+)
 
 from cacr.models.rosita.configuration import RositaConfig
 from cacr.models.rosita.conversion import convert_original_checkpoint
@@ -9,6 +14,7 @@ from cacr.models.rosita.processing import RositaProcessor, position_features, wi
 
 AutoConfig.register("rosita", RositaConfig, exist_ok=True)
 AutoModel.register(RositaConfig, RositaModel, exist_ok=True)
+AutoModelForSequenceClassification.register(RositaConfig, RositaForImageTextRetrieval, exist_ok=True)
 AutoProcessor.register(RositaConfig, RositaProcessor, exist_ok=True)
 
 __all__ = [
