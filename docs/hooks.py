@@ -1,4 +1,4 @@
-"""What the site takes from outside docs/: README, SECURITY and CHANGELOG as pages, sources that pages point at as files."""
+"""What the site takes from outside docs/: README, SECURITY and CHANGELOG as pages, sources as files."""
 
 import re
 from pathlib import Path, PurePosixPath

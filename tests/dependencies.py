@@ -1,4 +1,4 @@
-"""What an installation pulls, how much it is, and under which licences: `make dependencies` writes docs/dependencies.md.
+"""What an installation pulls, and under which licences: `make dependencies` writes docs/dependencies.md.
 
 Versions, sizes and licences are of this environment, as the packages' own metadata say. A licence that nobody has read
 yet (`READ`) ends it.
@@ -53,9 +53,10 @@ WHY = {
 INTRO = """\
 # What it pulls
 
-Written by `make dependencies` from an installation of everything; nothing of these packages is copied into this one. Why each is there:
-[decision 001](decisions/001-dependencies.md), and the decisions of what needs it. The package itself is MIT. All licences below let it be used with them, without conditions on
-code that only imports them."""
+Written by `make dependencies` from an installation of everything. More on why each is there:
+[decision 001](decisions/001-dependencies.md), and the decisions of what needs it. The package itself is MIT; nothing of
+these packages is copied into it. All licences below let it be used with them, without conditions on code that only
+imports them."""
 
 
 def requirements(name: str, extra: str = "") -> list[str]:
@@ -131,7 +132,8 @@ def page() -> str:
         called = f'`pip install "cacr[{extra}]"` adds' if extra else "`pip install cacr`"
         rest = f", {total - torch:.0f} MB without torch (here its build for CPUs)" if torch else ""
         parts.append(
-            f"## {called}\n\n{len(names)} packages, {total:.0f} MB{rest}. In bold what is asked for directly; the others come with them."
+            f"## {called}\n\n{len(names)} packages, {total:.0f} MB{rest}. In bold what is asked for directly; the "
+            "others come with them."
         )
         rows = ["| package | version | MB | licence | for |", "|---|---|---|---|---|"]
         for name in sorted(names, key=lambda one: (one not in asked, one)):

@@ -5,11 +5,13 @@
     ```json title="FILE"          a file that the reader makes
     …                             alone in a line: any lines; within one: anything
 
-Other blocks (with a title, or of another kind) are not run here.
+Other blocks (with a title, or of another kind) are not run here. Of a notebook: its cells of code, and what it stored
+that they print.
 """
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -42,7 +44,15 @@ class Step:
 
 
 def steps(page: Path) -> Iterator[Step]:
-    """What a page asks its reader to do, in order."""
+    """What a page, or a notebook, asks its reader to do, in order."""
+    if page.suffix == ".ipynb":
+        for cell in json.loads(page.read_text(encoding="utf-8"))["cells"]:
+            printed = [
+                "".join(one["text"]) for one in cell.get("outputs", ()) if one["output_type"] == "stream"
+            ]
+            if cell["cell_type"] == "code":
+                yield Step("python", "".join(cell["source"]), "".join(printed) or None)
+        return
     text = page.read_text(encoding="utf-8")
     blocks = list(FENCE.finditer(text))
     for block, following in zip_longest(blocks, blocks[1:]):

@@ -13,7 +13,7 @@ from tests.journey.pages import DOCS, ROOT, follow, numbers_are_near, steps
 from cacr.cli import app
 from cacr.recipes import recipe_names
 
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*.ipynb"))]
 ELSEWHERE = {"first_ten_minutes.md", "walkthrough.md"}
 """Pages with a test of their own, or with one below."""
 WITH_PYTHON = [page for page in PAGES if page.name not in ELSEWHERE and any(steps(page))]

@@ -16,11 +16,12 @@ from cacr.data import open_captions
 from cacr.data.fingerprint import describe
 from cacr.data.scenes import SceneCaptions
 from cacr.models.loading import load_model
+from cacr.models.shipped import shipped_model
 from cacr.regions import Regions, open_features, write_features
 from cacr.scorers import RegionScorer, open_scorer
 from cacr.training import TrainConfig
 from cacr.training.folder import data_of
-from cacr.training.start import scenes_start, starting_model
+from cacr.training.start import starting_model
 
 
 def contents(folder):
@@ -34,7 +35,7 @@ def contents(folder):
 @pytest.fixture
 def model(hub):
     """The name of a model on the hub: the shipped start."""
-    with scenes_start() as folder:
+    with shipped_model() as folder:
         hub.put(
             "me/start",
             contents(folder) | {"evil.py": b"raise SystemExit", "optimizer.bin": b"", "x.pkl": b""},
@@ -100,7 +101,7 @@ def test_what_lies_here_is_meant_and_not_the_hub(hub, tmp_path, monkeypatch):
 def test_a_model_by_its_name_scores_as_from_its_folder(hub, model):
     scenes = SceneCaptions(2, 4)
     asked = (scenes.captions, [scenes.picture(i) for i in range(4)])
-    with scenes_start() as folder:
+    with shipped_model() as folder:
         expected = RegionScorer.from_pretrained(folder).match(*asked)
     for scorer in (
         RegionScorer.from_pretrained(model),

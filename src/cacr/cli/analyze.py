@@ -74,10 +74,10 @@ def analyze(
     from cacr._json import read_object
     from cacr.benchmarks import Options
     from cacr.cli.evaluate import open_detector_on
-    from cacr.demo.start import open_scorer
     from cacr.environment import environment
     from cacr.explore.analysis import check_new, summarize, write_analysis
     from cacr.explore.analysis.summary import check_pairing
+    from cacr.scorers import open_scorer
     from cacr.scorers.looking import can_look
     from cacr.scorers.placing import hub_of
 

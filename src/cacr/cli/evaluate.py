@@ -122,7 +122,7 @@ def open_works(
     """
     import torch
 
-    from cacr.demo.start import open_scorer
+    from cacr.scorers import open_scorer
 
     chosen = [known_benchmark(name) for name in dict.fromkeys(benchmarks)]
     if not chosen:

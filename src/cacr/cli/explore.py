@@ -76,9 +76,9 @@ def explore(
     """
     from cacr.benchmarks import Options
     from cacr.cli.evaluate import open_detector_on
-    from cacr.demo.start import open_scorer
     from cacr.explore import save_figures
     from cacr.explore.page import Item, write_page
+    from cacr.scorers import open_scorer
     from cacr.scorers.looking import look
 
     page = _page(out)

@@ -16,8 +16,8 @@ from cacr._files import write_text_whole
 from cacr._json import json_lines
 from cacr.data.scenes import SEEDS, SceneCaptions
 from cacr.demo.run import ARMS, START, DemoConfig
-from cacr.demo.start import open_scorer
 from cacr.explore import curves_plot, pair_figures, save_figure, save_figures, scores_plot
+from cacr.scorers import open_scorer
 from cacr.scorers.looking import look
 from cacr.study.measures import Column, columns_of, difference_json, difference_text, scores_markdown
 from cacr.study.workers import Job

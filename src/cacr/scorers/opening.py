@@ -13,6 +13,7 @@ from cacr._hub import model_here
 from cacr._json import read_json
 from cacr._messages import shortly, unknown
 from cacr.data import Scorer
+from cacr.models.shipped import SHIPPED, shipped_model
 from cacr.scorers.controls import ConstantScorer, RandomScorer
 
 Scores = dict[str, str]
@@ -63,8 +64,8 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
     """A scorer of a model.
 
     Args:
-        model: A folder with config.json, a name on the hub (OWNER/NAME[@REVISION]), an OpenCLIP checkpoint, or a
-            control: "constant", "random", "random:SEED".
+        model: A folder with config.json, a name on the hub (OWNER/NAME[@REVISION]), an OpenCLIP checkpoint,
+            "scenes-start" (in the package), or a control: "constant", "random", "random:SEED".
         score: Which of a model's scores, where it has several; the first of `scores_of` if None.
         options: As for the family's ``from_pretrained``: device, dtype, memory, name; quick_gelu and tokenizer of an
             OpenCLIP checkpoint; template, answer, prompt and normalize of VQAScore; pool of a likelihood.
@@ -81,6 +82,9 @@ def open_scorer(model: str, score: str | None = None, **options: Any) -> Scorer:
             raise ValueError(f"{given[0]} means nothing for {model}, which has no model; leave it out")
         return ConstantScorer() if control[1] == "constant" else RandomScorer(int(control[2] or 0))
     options.setdefault("name", model)
+    if model == SHIPPED and not Path(model).exists():
+        with shipped_model() as folder:
+            return open_scorer(str(folder), score, **options)
     model = str(_here(model))
     scores = scores_of(model)
     if score is not None and score not in scores:

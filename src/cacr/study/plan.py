@@ -34,13 +34,12 @@ from typing import Any
 
 from cacr._files import read_toml
 from cacr._messages import shortly, unknown
+from cacr.models.shipped import SHIPPED
 from cacr.recipes import recipe_path
 from cacr.study.measures import MEASURES, Measure
 from cacr.training.config import TrainConfig, converted
 from cacr.training.pretraining import PretrainConfig
 
-SHIPPED = "scenes-start"
-"""The start of an arm that names none."""
 FAMILIES = ("primary", "secondary")
 OF_THE_STUDY = frozenset(("out", "data", "features", "split", "model", "seed", "track"))
 """Options of a run that the study sets itself, or that arms must share."""

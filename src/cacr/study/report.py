@@ -17,6 +17,7 @@ from typing import Any
 from cacr._files import working_in, write_text_whole
 from cacr.benchmarks.power import detectable_from, holm, paired_test
 from cacr.explore import save_figures
+from cacr.models.shipped import SHIPPED
 from cacr.statistics import LEVEL
 from cacr.study.figures import arms_plot, contrasts_plot
 from cacr.study.measures import (
@@ -28,7 +29,7 @@ from cacr.study.measures import (
     interval_text,
     scores_markdown,
 )
-from cacr.study.plan import FAMILIES, SHIPPED, Contrast, StudyPlan
+from cacr.study.plan import FAMILIES, Contrast, StudyPlan
 from cacr.study.run import finished
 from cacr.study.workers import Job
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cacr._files import may_begin, working_in, write_text_whole
-from cacr.study.plan import SHIPPED, StudyPlan, slug
+from cacr.models.shipped import SHIPPED
+from cacr.study.plan import StudyPlan, slug
 from cacr.study.workers import Job, Report, run_jobs
 from cacr.training.pretraining import PretrainConfig
 

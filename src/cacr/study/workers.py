@@ -211,17 +211,14 @@ def _model(job: Job, tell: Callable[[int], None]) -> Path | None:
 
 
 def _measure(job: Job, model: Path | None) -> None:
-    from contextlib import nullcontext
-
     from cacr.benchmarks import BENCHMARKS
     from cacr.benchmarks.benchmark import Options, ask_all
     from cacr.benchmarks.records import write_records
     from cacr.environment import environment
+    from cacr.models.shipped import SHIPPED
     from cacr.scorers.opening import open_scorer
-    from cacr.training.start import scenes_start
 
-    with scenes_start() if model is None else nullcontext(model) as folder:
-        scorer = open_scorer(str(folder), **({"name": "scenes-start"} if model is None else {}))
+    scorer = open_scorer(SHIPPED if model is None else str(model))
     for (name, n), file in zip(job.measured, job.records, strict=True):
         if not file.is_file():
             benchmark, options = BENCHMARKS[name], Options(n=n, seed=job.album)

@@ -16,9 +16,9 @@ from cacr.data import CaptionSet
 from cacr.data.contents import contents_of, contents_of_captions
 from cacr.data.opening import FEATURES
 from cacr.environment import environment
+from cacr.models.shipped import SHIPPED, shipped_model
 from cacr.training.checkpoints import latest_checkpoint
 from cacr.training.config import TrainConfig
-from cacr.training.start import scenes_start
 
 ENVIRONMENT = "environment.json"
 FREE = ("out", "nonfinite")
@@ -122,8 +122,8 @@ def data_of(config: TrainConfig, pairs: CaptionSet | None = None) -> dict[str, A
         store = here(config.features)
     found["features"] = None if store is None else contents_of(store)
     read = {"data": data, "features": store}
-    if config.model == "scenes-start":
-        with scenes_start() as folder:
+    if config.model == SHIPPED:
+        with shipped_model() as folder:
             found["model"] = contents_of(folder, inside=False)
     else:
         read["model"] = None if config.model == "new" else model_here(config.model)

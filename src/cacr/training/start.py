@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,14 +13,10 @@ from cacr._hub import model_here
 from cacr.data import CaptionSet
 from cacr.models.loading import load_model, load_processor
 from cacr.models.processing import RegionProcessor
+from cacr.models.shipped import SHIPPED, shipped_model
 from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
 from cacr.training.config import TrainConfig
 from cacr.training.tokenizers import tokenizer_of_captions
-
-
-def scenes_start() -> AbstractContextManager[Path]:
-    """The folder of the shipped starting model, while the context lasts."""
-    return as_file(files("cacr.training") / "scenes_start")
 
 
 def starting_model(config: TrainConfig, pairs: CaptionSet) -> tuple[PreTrainedModel, RegionProcessor]:
@@ -32,8 +25,8 @@ def starting_model(config: TrainConfig, pairs: CaptionSet) -> tuple[PreTrainedMo
     Raises:
         FileNotFoundError: No such folder, and the hub does not give it.
     """
-    if config.model == "scenes-start":
-        with scenes_start() as folder:
+    if config.model == SHIPPED:
+        with shipped_model() as folder:
             return load_model(folder), load_processor(folder)
     if config.model == "new":
         processor: RegionProcessor = UniterProcessor(tokenizer_of_captions(pairs.captions))

@@ -255,7 +255,7 @@ def test_a_model_that_is_refused_costs_no_measuring_of_those_before_it(capsys, m
 
 
 def test_a_pair_is_matched_only_in_the_square_of_its_example():
-    from cacr.demo.start import open_scorer
+    from cacr.scorers import open_scorer
 
     scorer, given, matched = open_scorer("scenes-start"), data_of("scenes", Options(n=3)), []
     whole = scorer.match

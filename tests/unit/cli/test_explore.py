@@ -74,9 +74,9 @@ def test_a_number_that_another_process_took_meanwhile_is_passed_over(tmp_path, m
 
 
 def test_two_checkpoints_are_seen_on_one_page(tmp_path):
-    from cacr.training.start import scenes_start
+    from cacr.models.shipped import shipped_model
 
-    with scenes_start() as folder:
+    with shipped_model() as folder:
         page = tmp_path / "both.html"
         assert (
             main(["explore", "scenes-start", "--compare", str(folder), "--n", "1", "--out", str(page)]) == 0

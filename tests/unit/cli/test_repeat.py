@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from cacr._stopping import Preempted
 from cacr.cli import main
 from cacr.models.loading import load_model, load_processor
+from cacr.models.shipped import shipped_model
 from cacr.repeating import run as running
-from cacr.training.start import scenes_start
 
 SIZE = {"steps": 4, "warmup": 1, "batch": 2, "candidates": 5, "negatives": 2, "scenes": 16}
 SMALL = [f"--{name}={value}" for name, value in (SIZE | {"log-every": 1, "save-every": 2}).items()]
@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     (folder / "search.toml").write_text(
         f'{recipe}[sweep.space]\nloss = ["none", "cacr"]\nlr = {{low = 1e-5, high = 1e-3, log = true}}\n'
     )
-    with scenes_start() as shipped:
+    with shipped_model() as shipped:
         load_model(shipped).save_pretrained(folder / "start")
         load_processor(shipped).save_pretrained(folder / "start")
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:

@@ -5,8 +5,8 @@ from PIL import Image
 from tests.unit.explore.pairs import with_boxes
 
 from cacr.data.scenes import SEEDS, SceneCaptions
-from cacr.demo.start import open_scorer
 from cacr.explore import pair_figures, save_figures
+from cacr.scorers import open_scorer
 from cacr.scorers.looking import look
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cacr.data.fingerprint import fingerprint
-from cacr.demo.start import open_scorer
+from cacr.scorers import open_scorer
 from cacr.scorers import open_scorer as open_any
 
 

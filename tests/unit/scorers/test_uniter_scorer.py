@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from cacr.data.pairs import Picture
 from cacr.data.scenes import SceneCaptions
-from cacr.demo.start import open_scorer
+from cacr.scorers import open_scorer
 
 
 @pytest.fixture(scope="module")

@@ -263,7 +263,7 @@ def test_after_a_killed_worker_the_whole_seeds_are_reported(study, tmp_path, cap
     _, out, _ = study
     shutil.copytree(out, tmp_path / "study")
     shutil.rmtree(tmp_path / "study" / "arms" / "flat-seed-1")
-    thread = kill_a_worker(multiprocessing.active_children)
+    thread = kill_a_worker((tmp_path / "study" / "arms" / "flat-seed-1").is_dir)  # it has begun
     code = main(
         ["study", str(out / "plan.toml"), "--out", str(tmp_path / "study"), "--resume", "--workers", "1"]
     )

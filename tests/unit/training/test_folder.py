@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from cacr.models.loading import load_model
+from cacr.models.shipped import shipped_model
 from cacr.training import train
 from cacr.training.folder import data_of, make_run_folder, note_resumed
 from cacr.training.run import open_data
-from cacr.training.start import scenes_start
 
 
 def recorded(config):
@@ -38,7 +38,7 @@ def test_the_hash_of_the_configuration_is_of_all_but_its_folder(config):
 
 
 def test_another_starting_model_has_another_hash(config, tmp_path):
-    with scenes_start() as folder:
+    with shipped_model() as folder:
         model = load_model(folder)
     model.save_pretrained(tmp_path / "start")
     mine = replace(config, model=str(tmp_path / "start"))

@@ -47,7 +47,7 @@ def look(
             without a word, or a picture without what the model reads.
 
     Examples:
-        >>> from cacr.demo.start import open_scorer
+        >>> from cacr.scorers import open_scorer
         >>> from cacr.data.scenes import scene
         >>> from cacr.data.pairs import Picture
         >>> one = scene(0, 0)

@@ -219,8 +219,8 @@ def test_very_small_attention_is_said_to_be_small(opened):
 
 def test_the_starting_model_of_the_scenes_is_shown_as_it_attends(opened):
     from cacr.data.scenes import winoground_like
-    from cacr.demo.start import open_scorer
     from cacr.explore.page import Item
+    from cacr.scorers import open_scorer
     from cacr.scorers.looking import look
 
     example, scorer = winoground_like(3, 1)[0], open_scorer("scenes-start")
