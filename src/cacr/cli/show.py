@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cacr.benchmarks.tables import Form, percent, render
 from cacr.cli.voice import beside, console, voice
 
 # the order by numbers is the one that is meant, on any disk
-logging.get_logger("transformers.trainer_utils").addFilter(lambda said: "mtime" not in said.getMessage())
+getLogger("transformers.trainer_utils").addFilter(lambda said: "mtime" not in said.getMessage())
 logging.disable_progress_bar()  # ours tells more, but of downloads
 if sys.stderr.isatty() and not voice.quiet:
     enable_progress_bars()

@@ -7,11 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from cacr.benchmarks import BENCHMARKS
-from cacr.cli import COMMANDS, main, parsed
+from cacr.cli import COMMANDS, GROUPED, main, parsed
 from cacr.cli.examples import EXAMPLES
 from cacr.cli.exits import EXIT_CODES
 from cacr.cli.show import bar
@@ -94,6 +95,14 @@ def test_exit_codes_are_told_by_help():
     assert set(EXIT_CODES) == {0, 1, 2, 3, 75, 130}
     shown = " ".join(run("--help").stdout.split())
     assert all(f"{code} {what}" in shown for code, what in EXIT_CODES.items())
+
+
+def test_the_page_of_the_command_line_has_every_command_in_its_group_and_every_code():
+    page = (Path(__file__).parents[3] / "docs" / "command_line.md").read_text()
+    for title, commands in GROUPED.items():
+        assert f"| {title} | {', '.join(f'`{name}`' for name in commands)} |" in page
+    codes = page.partition("## Exit codes")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (\d+) \|", codes, flags=re.M) == [str(code) for code in EXIT_CODES]
 
 
 @pytest.mark.parametrize(
