@@ -1,5 +1,7 @@
 """Fixtures of several rooms' unit tests."""
 
+import warnings
+
 import pytest
 from tests.hub import FakeHub
 
@@ -9,6 +11,8 @@ from cacr.losses import carrying, comparing
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     """A hub on this machine, which is *the* hub meanwhile, and an empty cache."""
+    # huggingface_hub sends large files in a way that its own client calls old
+    warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
     with FakeHub() as found:
         found.reached(monkeypatch, tmp_path / "cache")
         yield found

@@ -95,8 +95,11 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "go on with a repetition that was stopped": "cacr repeat runs/cacr --resume",
     },
     "push": {
-        "a new repository that its owner alone sees": "cacr push RUN/model OWNER/NAME --private",
+        "a new repository that its owner alone sees": "cacr push RUN/model OWNER/NAME --private --license mit",
         "another version into it": "cacr push RUN/model OWNER/NAME --update",
+        "features of pictures, for others": (
+            "cacr push features.safetensors OWNER/NAME --dataset --license cc-by-4.0 --made 'bottom-up attention'"
+        ),
     },
     "completion": {
         "for this shell alone": 'eval "$(cacr completion bash)"',

@@ -137,7 +137,7 @@ def _text(module: str, names: dict[str, str], classes: list[type]) -> str:
         ]
     head = f"{MARK}{cacr.__version__} from its {module.replace('.', '/')}.py: change it there."
     if module in {one.__module__ for one in classes}:
-        lines += ["", "if False:  # not run; so that transformers saves these files with this one"]
+        lines += ["", "", "if False:  # not run; so that transformers saves these files with this one"]
         others = [one for one in classes if one.__module__ != module]
         lines += [f"    from .{names[one.__module__]} import {one.__name__}  # noqa: F401" for one in others]
     return "\n".join([head, LICENCE, *lines, ""])

@@ -1,17 +1,31 @@
-"""Upload a model folder. What is on the hub already is changed on request only."""
+"""Upload a model folder, features or records, each in one commit. What is on the hub is changed on request only."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cacr.publishing.card import MADE, model_card
+from cacr.publishing.data_card import data_card
 
 CARD = "README.md"
-LEFT_OUT = [".*"]
+EMPTY = "This model card has been automatically generated."
+"""In the form with nothing filled in that ``push_to_hub`` of transformers leaves behind."""
+Files = dict[str, Path | bytes]
+"""Name on the hub -> the file, or its content."""
 
 
-def publish(model: Path, repo: str, *, private: bool = False, update: bool = False, api: Any = None) -> str:
+def publish(
+    model: Path,
+    repo: str,
+    *,
+    private: bool = False,
+    update: bool = False,
+    license: str | None = None,
+    language: str = "en",
+    api: Any = None,
+) -> str:
     """Upload a model with its card; its address.
 
     Args:
@@ -19,39 +33,110 @@ def publish(model: Path, repo: str, *, private: bool = False, update: bool = Fal
         repo: NAME or OWNER/NAME.
         private: Whether only its owner sees a new repository.
         update: Add to a repository that exists. A card that somebody wrote is kept.
+        license: As the hub names it, such as mit; not said in the card if None.
+        language: Of the captions, as ISO 639.
         api: A ``huggingface_hub.HfApi``; a new one if None, which reads the saved login.
 
     Raises:
         ConnectionError: The hub cannot be reached, or there is no login for it.
         FileExistsError: The repository exists and ``update`` is not set.
         FileNotFoundError: No model there.
+        ValueError: The run's files or records are broken.
     """
-    from huggingface_hub import HfApi
+    write = lambda name: model_card(model, name, license, language)
+    write(repo)  # what is wrong with it is said before the hub is asked
+    return _upload(_files_of(model), write, repo, "model", model, private, update, api)
 
-    card = (model / CARD).read_text(encoding="utf-8") if (model / CARD).is_file() else model_card(model, repo)
+
+def publish_data(
+    path: Path,
+    repo: str,
+    *,
+    license: str,
+    made: str = "",
+    private: bool = False,
+    update: bool = False,
+    api: Any = None,
+) -> str:
+    """Upload region features, or a folder that `cacr eval` made, as a data set with its card; its address.
+
+    Args:
+        path: The features file, a folder of them, or the folder of records.
+        repo: NAME or OWNER/NAME.
+        license: As the hub names it, such as cc-by-4.0; other where it has no name there.
+        made: By which detector, of which pictures: for the card.
+        private: Whether only its owner sees a new repository.
+        update: Add to a repository that exists. A card that somebody wrote is kept.
+        api: A ``huggingface_hub.HfApi``; a new one if None, which reads the saved login.
+
+    Raises:
+        ConnectionError, FileExistsError: As for `publish`.
+        FileNotFoundError: Nothing is there.
+        ValueError: It is neither features nor records, or it is broken.
+    """
+    write = lambda name: data_card(path, name, license, made)
+    write(repo)
+    return _upload(_files_of(path), write, repo, "dataset", path, private, update, api)
+
+
+def _files_of(path: Path) -> Files:
+    """What is uploaded of a file or folder: all that is not hidden.
+
+    The code that lets AutoModel load a repository without this package joins here: files by their names in the
+    repository, config.json with its auto_map among them.
+    """
+    if path.is_file():
+        return {path.name: path}
+    found = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file()}
+    return {
+        name.as_posix(): file
+        for name, file in found.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def _upload(
+    files: Files,
+    card: Callable[[str], str],
+    repo: str,
+    kind: str,
+    path: Path,
+    private: bool,
+    update: bool,
+    api: Any,
+) -> str:
+    from huggingface_hub import CommitOperationAdd, HfApi
+
     api = api or HfApi()
     try:
         repo = repo if "/" in repo else f"{api.whoami()['name']}/{repo}"
-        if api.repo_exists(repo) and not update:
+        exists = api.repo_exists(repo, repo_type=kind)
+        if exists and not update:
             raise FileExistsError(
                 f"{repo} exists on the hub and is not changed; add --update to upload into it, or give another name"
             )
-        address = api.create_repo(repo, private=private, exist_ok=update)
-        api.upload_folder(repo_id=repo, folder_path=model, ignore_patterns=[*LEFT_OUT, CARD])
-        if not (update and _written_by_hand(api, repo)):
-            api.upload_file(path_or_fileobj=card.encode(), path_in_repo=CARD, repo_id=repo)
+        if exists and _written_by_hand(api, repo, kind):
+            files.pop(CARD, None)
+        else:
+            files.setdefault(CARD, card(repo).encode())
+        address = api.create_repo(repo, repo_type=kind, private=private, exist_ok=update)
+        update = True  # of what is there from here on
+        added = [CommitOperationAdd(name, content) for name, content in files.items()]
+        api.create_commit(repo, added, repo_type=kind, commit_message="Upload with cacr")
     except FileExistsError:
         raise
     except Exception as error:  # of the hub, of the connection to it, of its client
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        options = (" --dataset" if kind == "dataset" else "") + (" --update" if update else "")
         raise ConnectionError(
-            f"the hub did not take {repo}: {first}. Log in with `hf auth login`, and try again with `cacr push {model} "
-            f"{repo}`; the model itself is safe in {model}"
+            f"the hub did not take {repo}: {first}. Log in with `hf auth login`, and try again with `cacr push {path} "
+            f"{repo}{options}`; all is safe in {path}"
         ) from error
     return str(address)
 
 
-def _written_by_hand(api: Any, repo: str) -> bool:
-    if not api.file_exists(repo, CARD):
+def _written_by_hand(api: Any, repo: str, kind: str) -> bool:
+    if not api.file_exists(repo, CARD, repo_type=kind):
         return False
-    return MADE not in Path(api.hf_hub_download(repo, CARD)).read_text(encoding="utf-8")
+    card = Path(api.hf_hub_download(repo, CARD, repo_type=kind)).read_text(encoding="utf-8")
+    return MADE not in card and EMPTY not in card

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.unit.publishing.test_publishing import Hub
 
 from cacr.cli import main
 from cacr.cli import study as studying
@@ -33,14 +32,6 @@ def out(tmp_path):
     return tmp_path / ODD / "made"
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """The hub in memory, where the hub's own client would be."""
-    found = Hub(tmp_path)
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: found)
-    return found
-
-
 def said(capsys, *arguments, code=0):
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == code
@@ -50,19 +41,36 @@ def said(capsys, *arguments, code=0):
 def test_a_trained_model_is_put_on_the_hub_and_its_place_is_said(out, hub, capsys):
     told = said(capsys, "train", "scenes", f"--out={out}", *SMALL, "--push-to-hub", "m")
     assert f"The model is in {out}/model, the losses in {out}/metrics.jsonl.\n" in told
-    assert "The model is at https://hub/me/m\n" in told
-    assert hub.files["model.safetensors"] == (out / "model" / "model.safetensors").read_bytes()
+    assert f"The model is at {hub.url}/me/m\n" in told
+    files = hub.repositories["model", "me/m"].files
+    assert files["model.safetensors"] == (out / "model" / "model.safetensors").read_bytes()
 
 
 def test_a_model_is_pushed_with_the_options_of_the_hub(data, out, hub, capsys):
     shutil.copytree(data / "oscar" / "retrieval", out)
-    assert said(capsys, "push", out, "me/m", "--private") == "The model is at https://hub/me/m\n"
-    assert hub.private and {"config.json", "README.md"} <= hub.files.keys()
+    told = said(capsys, "push", out, "me/m", "--private", "--license", "mit")
+    assert told == f"The model is at {hub.url}/me/m\n"
+    found = hub.repositories["model", "me/m"]
+    assert found.private and {"config.json", "README.md"} <= found.files.keys()
     assert main(["push", str(out), "me/m"]) == 1
     assert "add --update to upload into it" in " ".join(capsys.readouterr().err.split())
     (out / "new.txt").touch()
-    said(capsys, "push", out, "me/m", "--update")
-    assert "new.txt" in hub.files
+    told = said(capsys, "push", out, "me/m", "--update")
+    assert "Its card names no licence; say one with --license NAME --update" in told
+    assert "new.txt" in found.files
+
+
+def test_features_are_pushed_as_a_data_set_and_read_by_the_address_that_is_said(tmp_path, hub, capsys):
+    regions = Regions(torch.ones(1, 4), torch.tensor([[0, 0, 1, 1.0]]))
+    write_features(tmp_path / "features.safetensors", {"a.jpg": regions})
+    push = ("push", tmp_path / "features.safetensors", "f", "--dataset")
+    said(capsys, *push, code=1)  # without a licence
+    assert not hub.repositories
+    told = said(capsys, *push, "--license", "cc-by-4.0", "--made", "Drawn.")
+    assert "Read it as hf://datasets/me/f\n" in told
+    assert list(open_features("hf://datasets/me/f")) == ["a.jpg"]
+    said(capsys, "push", tmp_path, "m", "--made", "x", code=1)
+    said(capsys, *push, "--license", "mit", "--language", "de", code=1)
 
 
 def test_a_start_that_is_pretrained_can_be_measured_as_it_says(out, capsys):
