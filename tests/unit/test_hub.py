@@ -9,9 +9,11 @@ import pytest
 import torch
 from huggingface_hub import constants
 from tests.hub import Repository
+from tests.unit.benchmarks.test_bivlc import write
 
 from cacr._hub import address, here, model_here, origin, recorded
 from cacr.benchmarks import BENCHMARKS, Options
+from cacr.benchmarks.bivlc import BIVLC
 from cacr.data import open_captions
 from cacr.data.fingerprint import describe
 from cacr.data.scenes import SceneCaptions
@@ -165,6 +167,17 @@ def test_features_and_captions_of_the_hub_are_read_like_files(hub, features):
     assert pairs.picture(1).regions.features.shape == (2, 8)
     asked = Options(Path("hf://datasets/me/c"))
     assert BENCHMARKS["retrieval"].open(asked).pairs.captions == pairs.captions
+
+
+def test_a_benchmark_is_read_from_a_repository_of_the_layout_that_its_reader_knows(hub, tmp_path):
+    write(tmp_path / "bivlc", 4, shards=2)
+    files = contents(tmp_path / "bivlc")
+    commit = hub.put("imirandam/BiVLC", files | {"README.md": b"a card"}, "dataset")
+    asked = Options(Path("hf://datasets/imirandam/BiVLC"))
+    work, local = BIVLC.open(asked), BIVLC.open(Options(tmp_path / "bivlc"))
+    assert [one.captions for one in work.examples] == [one.captions for one in local.examples]
+    assert work.version == local.version
+    assert asked.to_json() == {"data": f"hf://datasets/imirandam/BiVLC@{commit}"}
 
 
 def test_what_was_copied_is_read_without_a_network(hub, model, features, monkeypatch):
