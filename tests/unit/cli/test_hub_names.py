@@ -7,13 +7,13 @@ import pytest
 from cacr.cli import main
 from cacr.data.scenes import SceneCaptions
 from cacr.regions import write_features
-from cacr.training.start import scenes_start
+from cacr.models.shipped import shipped_model
 
 
 @pytest.fixture
 def pinned(hub):
     """The shipped start on the hub as me/start; its address with the commit."""
-    with scenes_start() as folder:
+    with shipped_model() as folder:
         files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     return f"hf://me/start@{hub.put('me/start', files)}"
 

@@ -18,7 +18,7 @@ from cacr.regions import open_features, write_features
 from cacr.scorers import ConstantScorer, RegionScorer
 from cacr.training import TrainConfig
 from cacr.training.folder import make_run_folder
-from cacr.training.start import scenes_start
+from cacr.models.shipped import shipped_model
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def run(tmp_path):
     """A run's folder whose model is the shipped start."""
     out = tmp_path / "run"
     make_run_folder(TrainConfig(out=out))
-    with scenes_start() as folder:
+    with shipped_model() as folder:
         load_model(folder).save_pretrained(out / "model")
         load_processor(folder).save_pretrained(out / "model")
     return out
