@@ -19,7 +19,7 @@ from cacr.benchmarks.picture_tables import PictureTable, table_files
 
 OBTAIN = (
     "Download it from the hub: `hf download imirandam/BiVLC --repo-type dataset --local-dir bivlc` "
-    "(data/test-00000-of-00002.parquet and its like, 540 MB)."
+    "(data/test-00000-of-00002.parquet and its like, 540 MB), or give --data hf://datasets/imirandam/BiVLC."
 )
 CAPTIONS = ("caption", "negative_caption")
 PICTURES = ("image", "negative_image")

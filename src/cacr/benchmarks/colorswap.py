@@ -22,7 +22,8 @@ from cacr.benchmarks.picture_tables import PictureTable, images_beside, table_fi
 OBTAIN = (
     "Share your contact information at huggingface.co/datasets/stanfordnlp/colorswap and download it: `hf download "
     "stanfordnlp/colorswap --repo-type dataset --local-dir colorswap`. Read are data/test-*.parquet with the pictures "
-    "inside, or test.json with images/img_0_1.png … of github.com/Top34051/colorswap."
+    "inside (also by --data hf://datasets/stanfordnlp/colorswap), or test.json with images/img_0_1.png … of "
+    "github.com/Top34051/colorswap."
 )
 LISTS = {"test": "test.json", "train": "train.json"}
 CAPTIONS, PICTURES = ("caption_1", "caption_2"), ("image_1", "image_2")

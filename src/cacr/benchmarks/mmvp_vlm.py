@@ -28,7 +28,7 @@ NUMBER = re.compile("0*[1-9][0-9]{0,8}", re.ASCII)
 PROMPT = "a photo of "
 OBTAIN = (
     "Download it from the hub: `hf download MMVP/MMVP_VLM --repo-type dataset --local-dir mmvp-vlm` "
-    f"(Questions.csv, and {IMAGES}/Orientation/1.jpg and its like)."
+    f"(Questions.csv, and {IMAGES}/Orientation/1.jpg and its like), or give --data hf://datasets/MMVP/MMVP_VLM."
 )
 
 
