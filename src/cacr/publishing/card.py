@@ -61,7 +61,7 @@ def model_card(model: Path, repo: str, license: str | None = None, language: str
     if not (model / "config.json").is_file():
         raise FileNotFoundError(f"no config.json in {model}; expected RUN/model as made by `cacr train`")
     config = read_object(model / "config.json")
-    kind = config.get("model_type", "unknown")
+    kind = str(config.get("model_type", "unknown"))
     measured = scores(sorted(model.glob("evaluation-*")))
     recipe, made = _run(model.parent)
     hub = made.get("data", {}).get("hub", {})
@@ -74,7 +74,7 @@ def model_card(model: Path, repo: str, license: str | None = None, language: str
         tags=[kind, "vision-language", "image-text-matching", "compositionality", "attention-congruence"],
         base_model=None if start is None else start.repo,
         datasets=None if data is None else [data.repo],
-        model_name=repo,
+        model_name=repo if measured else None,
         eval_results=_results(measured) or None,
     )
     inherits = (
@@ -97,7 +97,12 @@ def model_card(model: Path, repo: str, license: str | None = None, language: str
     parts = [
         f"---\n{metadata.to_yaml()}\n---",
         f"# {repo.split('/')[-1]}",
-        f"A {kind} model for matching captions with pictures, fine-tuned with `cacr`.",
+        f"A {kind.upper()} for matching captions with pictures"
+        + (
+            ", fine-tuned with `cacr` (`pip install cacr`)."
+            if recipe
+            else ", read by `cacr` (`pip install cacr`)."
+        ),
         *(f"## {title}\n\n{text}" for title, text in sections.items()),
         f"{MADE} from the run's own files.",
     ]
@@ -152,7 +157,8 @@ def _environment(made: dict[str, Any]) -> str:
     said += [f"commit {made['git']}"] if made.get("git") else []
     gpus = made.get("gpus") or []
     on = f"{len(gpus)} x {gpus[0]}" if gpus else made.get("processor", {}).get("model") or "a CPU"
-    return f"{', '.join(said)}, on {on}, {made.get('processes', 1)} process(es)."
+    processes = made.get("processes", 1)
+    return f"{', '.join(said)}, on {on}, {processes} {'process' if processes == 1 else 'processes'}."
 
 
 def _without_places(recipe: str, hub: dict[str, str]) -> str:
