@@ -39,13 +39,14 @@ def run(*arguments):
     assert main([str(argument) for argument in arguments]) == 0
 
 
-def test_a_model_and_data_of_the_hub_are_measured(pinned, captions, tmp_path, capsys):
+def test_a_model_and_data_of_the_hub_are_measured(hub, pinned, captions, tmp_path, capsys):
     run("eval", "me/start", "retrieval", "--data", "hf://datasets/me/d", "--out", tmp_path / "out")
     about = json.loads((tmp_path / "out" / "retrieval.json").read_text())
     assert (about["scorer"]["name"], about["scorer"]["hub"]) == ("me/start", pinned)
     assert about["options"] == {"data": captions}
     again = ["--data", captions, "--out", tmp_path / "out", "--resume"]
-    run("eval", pinned, "retrieval", *again)  # the same model under another name
+    hub.put("me/start", {"README.md": b"a word of the card"})
+    run("eval", "me/start", "retrieval", *again)  # the same weights in another commit
 
 
 def test_a_run_starts_from_the_hub(pinned, captions, tmp_path, capsys):
