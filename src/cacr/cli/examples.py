@@ -9,7 +9,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "demo": {
         "all of it in small: one seed, few steps": "cacr demo --seeds 1 --steps 60 --out runs/demo",
         "go on after Ctrl-C": "cacr demo --resume --out runs/demo",
-        "the demo of the log: more seeds, more steps": "cacr demo --full",
+        "7 seeds of 1,200 steps": "cacr demo --full",
     },
     "train": {
         "the packaged recipe, on the shipped model": "cacr train scenes --out runs/cacr",

@@ -137,7 +137,7 @@ def explore(
     if figures is not None:
         said += f"\nWrote {len(save_figures(made, figures, form or ['png']))} figures to {figures}"
         wrote["figures"] = figures
-    both = " ".join(f"{name}={one}" for name, one in named.items())
+    both = " ".join(one if name == one else f"{name}={one}" for name, one in named.items())
     then = {"In numbers": f"cacr analyze {both} --out ANALYSIS"} if pairs == SCENES else {}
     finish(said, wrote, then, bytes=written.bytes, items=len(items), left_out=written.left_out)
     return 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.unit.publishing.test_publishing import Hub
 
-from cacr.cli import COMMANDS, main
+from cacr.cli import COMMANDS, main, parsed
 from cacr.cli import demo as demonstrating
 from cacr.cli import study as studying
 from cacr.demo.run import jobs_of as jobs_of_demo
@@ -101,7 +101,9 @@ def test_a_command_prints_one_document_with_what_it_found_and_where_it_wrote(com
     assert wrote or command == "push"
     if command not in ("demo", "study"):
         assert all(Path(one).exists() for one in wrote)
-    assert all(line.startswith("cacr ") for line in found["next"].values())
+    for line in found["next"].values():
+        program, *words = line.split()
+        assert program == "cacr" and parsed(words)
 
 
 def test_without_it_the_same_is_said_to_a_person_and_quietly_only_where(inputs, capsys):
