@@ -7,6 +7,7 @@ from __future__ import annotations
 
 EXAMPLES: dict[str, dict[str, str]] = {
     "demo": {
+        "all of it, as the README tells": "cacr demo",
         "all of it in small: one seed, few steps": "cacr demo --seeds 1 --steps 60 --out runs/demo",
         "go on after Ctrl-C": "cacr demo --resume --out runs/demo",
         "7 seeds of 1,200 steps": "cacr demo --full",

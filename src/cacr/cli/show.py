@@ -9,7 +9,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.utils import enable_progress_bars
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers.utils import logging
 
@@ -21,8 +21,9 @@ from cacr.cli.voice import beside, console, voice
 
 # the order by numbers is the one that is meant, on any disk
 getLogger("transformers.trainer_utils").addFilter(lambda said: "mtime" not in said.getMessage())
+downloads = sys.stderr.isatty() and not voice.quiet and not are_progress_bars_disabled()
 logging.disable_progress_bar()  # ours tells more, but of downloads
-if sys.stderr.isatty() and not voice.quiet:
+if downloads:
     enable_progress_bars()
 PICTURES = {".png", ".pdf", ".svg"}
 
