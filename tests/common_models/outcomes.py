@@ -92,6 +92,12 @@ def page(outcomes: Outcomes, excepted: Tests, version: str, missing: str) -> str
     )
 
 
+def passed_before(text: str) -> int:
+    """How many tests passed, as a page says; 0 if it does not."""
+    found = re.search(r"^\| \*\*all\*\* \| (\d+) ", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def _grouped(found: Tests) -> list[str]:
     """A line for each reason: the tests and, unless it is of all, the classes."""
     everyone = {kind for kind, _ in found}

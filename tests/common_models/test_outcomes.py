@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.common_models.outcomes import Outcomes, exceptions, page
+from tests.common_models.outcomes import Outcomes, exceptions, page, passed_before
 
 PAGE = Path(__file__).parents[2] / "docs" / "trust" / "common_model_tests.md"
 JUNIT = """<testsuites><testsuite>
@@ -37,6 +37,7 @@ def test_an_excepted_test_that_passes_or_is_gone_is_stale(tmp_path):
 def test_the_page_counts_what_happened(tmp_path):
     found = page(outcomes(tmp_path), {FAILED: "since"}, "5.0", "")
     assert "| `One` | 1 | 1 | 1 | 0 |" in found
+    assert passed_before(found) == 1 and passed_before("") == 0
     assert "- `test_c` of `One`: since" in found and "- `test_b` of `One`: needs a GPU" in found
 
 
