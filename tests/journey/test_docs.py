@@ -14,7 +14,7 @@ from cacr.cli import app
 from cacr.recipes import recipe_names
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*.ipynb"))]
-ELSEWHERE = {"first_ten_minutes.md", "walkthrough.md"}
+ELSEWHERE = {"first_ten_minutes.md", "hub.md", "walkthrough.md"}
 """Pages with a test of their own, or with one below."""
 WITH_PYTHON = [page for page in PAGES if page.name not in ELSEWHERE and any(steps(page))]
 NEAR = {"rel": 0.02, "abs": 0.002}
@@ -58,7 +58,7 @@ def test_the_walk_through_runs_and_teaches(place):
 def commands(page):
     """Lines of a page that are whole commands: without …, $ or [."""
     for line in COMMAND.findall(page.read_text()):
-        command = re.split(r"\s{2,}|, cacr ", line)[0]  # what it does stands after some space
+        command = re.split(r"\s{2,}|, cacr | > ", line)[0]  # what it does stands after some space
         if "…" not in command and "$" not in command and "[" not in command:
             yield shlex.split(re.sub(r"\bRECIPE(\.toml)?", "scenes", command), comments=True)[1:]
 

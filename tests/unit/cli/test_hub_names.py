@@ -6,8 +6,8 @@ import pytest
 
 from cacr.cli import main
 from cacr.data.scenes import SceneCaptions
-from cacr.regions import write_features
 from cacr.models.shipped import shipped_model
+from cacr.regions import write_features
 
 
 @pytest.fixture

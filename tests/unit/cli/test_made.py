@@ -56,7 +56,7 @@ def test_a_model_is_pushed_with_the_options_of_the_hub(data, out, hub, capsys):
     assert "add --update to upload into it" in " ".join(capsys.readouterr().err.split())
     (out / "new.txt").touch()
     told = said(capsys, "push", out, "me/m", "--update")
-    assert "Its card names no licence; say one with --license NAME --update" in told
+    assert "Its card names no licence:  cacr push" in told and "--update --license NAME" in told
     assert "new.txt" in found.files
 
 

@@ -9,10 +9,10 @@ import pytest
 from cacr.cli import main
 from cacr.data.scenes import SceneCaptions
 from cacr.models.loading import load_model, load_processor
+from cacr.models.shipped import shipped_model
 from cacr.regions import write_features
 from cacr.training import TrainConfig
 from cacr.training.folder import make_run_folder
-from cacr.models.shipped import shipped_model
 
 PAGE = Path(__file__).parents[3] / "docs" / "hub.md"
 STEP = re.compile(r"```python\n(?P<code>.*?)```|^    cacr (?P<command>[^\n]*)$", re.DOTALL | re.MULTILINE)

@@ -12,13 +12,13 @@ from cacr.benchmarks import BENCHMARKS, Options
 from cacr.benchmarks.records import write_records
 from cacr.data.scenes import SceneCaptions
 from cacr.models.loading import load_model, load_processor
+from cacr.models.shipped import shipped_model
 from cacr.models.uniter import UniterForImageTextRetrieval, UniterProcessor
 from cacr.publishing import data_card, model_card, publish, publish_data
 from cacr.regions import open_features, write_features
 from cacr.scorers import ConstantScorer, RegionScorer
 from cacr.training import TrainConfig
 from cacr.training.folder import make_run_folder
-from cacr.models.shipped import shipped_model
 
 
 @pytest.fixture
