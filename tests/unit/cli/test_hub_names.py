@@ -52,13 +52,16 @@ def test_a_model_and_data_of_the_hub_are_measured(hub, pinned, captions, tmp_pat
 def test_a_run_starts_from_the_hub(pinned, captions, tmp_path, capsys):
     out = tmp_path / "run"
     short = ["--steps=1", "--warmup=1", "--batch=1", "--candidates=2", "--negatives=1"]
-    run("train", "--model=me/start", "--data=hf://datasets/me/d", f"--out={out}", *short)
+    regions = "hf://datasets/me/d/features.safetensors"
+    data = ["--data=hf://datasets/me/d", f"--features={regions}"]
+    run("train", "--model=me/start", *data, f"--out={out}", *short)
     made = json.loads((out / "environment.json").read_text())["data"]
     features = f"{captions}/features.safetensors"
     assert made["hub"] == {"data": captions, "features": features, "model": pinned}
     assert made["model"]["bytes"] > 0
     config = (out / "config.toml").read_text()
-    assert 'model = "me/start"' in config and 'data = "hf://datasets/me/d"' in config
+    for line in ('model = "me/start"', 'data = "hf://datasets/me/d"', f'features = "{regions}"'):
+        assert line in config
 
 
 @pytest.mark.slow
