@@ -10,7 +10,7 @@ import sys
 import pytest
 from tests.journey.pages import DOCS, ROOT, follow, numbers_are_near, steps
 
-from cacr.cli import app
+from cacr.cli import parsed
 from cacr.recipes import recipe_names
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*.ipynb"))]
@@ -67,7 +67,7 @@ def commands(page):
 def test_every_command_of_a_page_is_understood(page):
     for arguments in commands(page):
         if "--help" not in arguments:
-            app().parse_args(arguments, exit_on_error=False, print_error=False)
+            parsed(arguments)
         for recipe in re.findall(r"^(?:train|sweep) ([a-z-]+)(?: |$)", " ".join(arguments)):
             assert recipe in recipe_names(), f"{page.name}: {' '.join(arguments)}"
 

@@ -19,7 +19,7 @@ from cacr.benchmarks.bivlc import BIVLC
 from cacr.data import open_captions
 from cacr.data.fingerprint import describe
 from cacr.data.scenes import SceneCaptions
-from cacr.models.loading import load_model
+from cacr.models.loading import load_model, load_processor
 from cacr.models.shipped import shipped_model
 from cacr.regions import Regions, open_features, write_features
 from cacr.scorers import RegionScorer, open_scorer
@@ -121,6 +121,7 @@ def test_a_model_by_its_name_scores_as_from_its_folder(hub, model):
             "uniter.embeddings.word_embeddings.weight"
         ],
     )
+    assert type(load_processor(model)).__name__ == "UniterProcessor"
     copied = {Path(one).name for one in hub.asked if "/resolve/" in one}
     assert copied == {"config.json", "model.safetensors", *(f"{n}.json" for n in ("processor_config",))} | {
         "tokenizer.json",

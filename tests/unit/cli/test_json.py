@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.unit.publishing.test_publishing import Hub
 
 from cacr.cli import COMMANDS, main, parsed
 from cacr.cli import demo as demonstrating

@@ -131,6 +131,7 @@ def test_features_come_back_as_they_were(hub, features, scenes):
     card = DatasetCard(hub.repositories["dataset", "me/f"].files["README.md"].decode())
     assert card.data.license == "cc-by-4.0"
     assert "Drawn scenes; no detector." in card.text
+    assert 'open_features("hf://datasets/me/f/features.safetensors")' in card.text
     assert f"features file: 3 pictures, {store.width} numbers per region, float32" in card.text
     with pytest.raises(FileExistsError, match="add --update"):
         publish_data(features, "me/f", license="mit")
