@@ -27,7 +27,7 @@ Outcomes = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Options:
-    """What a benchmark may be told. Files and folders may lie on the hub: hf://datasets/OWNER/NAME[@REVISION][/PATH]."""
+    """What a benchmark may be told. Files and folders may lie on the hub: `hf://datasets/OWNER/NAME[@REVISION][/PATH]`."""
 
     data: Path | None = None
     """Folder of the benchmark's files, or a folder that has one under the benchmark's name; where not embedded."""

@@ -99,7 +99,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "a new repository that its owner alone sees": "cacr push RUN/model OWNER/NAME --private --license mit",
         "another version into it": "cacr push RUN/model OWNER/NAME --update",
         "features of pictures, for others": (
-            "cacr push features.safetensors OWNER/NAME --dataset --license cc-by-4.0 --made 'bottom-up attention'"
+            "cacr push features.safetensors OWNER/NAME --dataset --license cc-by-4.0"
         ),
     },
     "completion": {

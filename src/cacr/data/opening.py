@@ -39,7 +39,7 @@ def open_captions(
     """Open captioned pictures of any known kind (docs/data.md).
 
     Args:
-        path: The file or folder of the captions, or hf://datasets/OWNER/NAME[@REVISION][/PATH] on the hub.
+        path: The file or folder of the captions, or `hf://datasets/OWNER/NAME[@REVISION][/PATH]` on the hub.
         split: Name of a part; or path of a text file with a picture's name or number a line; all if None.
         features: Region features: a path for `cacr.regions.open_features`, or an open store. If None, the
             ``features.safetensors`` beside the ``captions.jsonl`` of a folder, where there is one.

@@ -50,13 +50,12 @@ ELSEWHERE = {"sweep", "repeat", "completion"}
 
 
 @pytest.fixture
-def inputs(tmp_path, monkeypatch, data):
+def inputs(tmp_path, monkeypatch, data, hub):
     """What the lines read; demo and study do not run."""
     from cacr.explore.analysis import correlations
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(correlations, "DRAWS", 60)
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: Hub(tmp_path))
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2)
     write_features(Path("others.safetensors"), {"a.jpg": Regions(torch.ones(2, 4), boxes)})
     for name, own in (

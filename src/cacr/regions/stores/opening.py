@@ -37,8 +37,8 @@ def open_features(
     UNITER's or IAIS's LMDB; TSV files of bottom-up attention, LXMERT and VinVL. Nothing is written there.
 
     Args:
-        path: The file or folder, or hf://datasets/OWNER/NAME[@REVISION][/PATH] on the hub. For an LMDB the folder with
-            ``data.mdb``, or the one above if one setting fits.
+        path: The file or folder, or `hf://datasets/OWNER/NAME[@REVISION][/PATH]` on the hub. For an LMDB the folder
+            with ``data.mdb``, or the one above if one setting fits.
         threshold: Regions of a higher confidence count, 0-1; 0.2 if only others of these options are given. These
             four choose a setting of an LMDB; in npz files with confidences the first three choose regions.
         max_regions: So many at most; 100 if not given.
