@@ -16,6 +16,7 @@ def push(
     license: str | None = None,
     language: str | None = None,
     made: str | None = None,
+    code: bool = True,
     private: bool = False,
     update: bool = False,
 ) -> int:
@@ -30,6 +31,7 @@ def push(
         license: As the hub names it: mit, apache-2.0, cc-by-4.0, other. Of a dataset it must be said.
         language: Of the captions that a model was trained with, two letters; en if not given.
         made: With --dataset: by which detector, of which pictures, for the card.
+        code: Put the model's classes beside it, so that transformers opens it without this package.
         private: Only its owner sees it.
         update: Upload into a repository that exists.
     """
@@ -39,7 +41,7 @@ def push(
         if made is not None:
             raise ValueError("--made is for features and records: add --dataset, or leave it out")
         address = publish(
-            path, repo, private=private, update=update, license=license, language=language or "en"
+            path, repo, private=private, update=update, license=license, language=language or "en", code=code
         )
         unsaid = {"Its card names no licence": f"cacr push {path} {repo} --update --license NAME"}
         finish(f"The model is at {address}", {}, {} if license else unsaid, address=address)

@@ -35,6 +35,18 @@ print(scorer.match(["a mug in some grass"], [Picture(first, lambda: regions[firs
 ```
 
 Measure it: `cacr eval {repo} winoground --data winoground --features features.safetensors`"""
+WITHOUT = """Where this package is not installed, by the files of this repository:
+
+```python
+import torch
+from transformers import AutoModelForSequenceClassification, AutoProcessor
+
+model = AutoModelForSequenceClassification.from_pretrained("{repo}", trust_remote_code=True).eval()
+processor = AutoProcessor.from_pretrained("{repo}", trust_remote_code=True)
+features, boxes01 = torch.rand(36, {width}), torch.rand(36, 4).sort(-1).values  # your detector's; corners, 0-1
+picture = processor.regions_type(features, boxes01)
+print(model(**processor(["a mug in some grass"], [picture])).rank_scores)  # higher: a better fit
+```"""
 LIMITS = """For research on how models of vision and language relate words to regions: to rank captions of a picture, or
 pictures of a caption.
 
@@ -45,7 +57,9 @@ pictures of a caption.
 - Not for decisions about people. Biases of its pictures, captions and detector are in it and were not measured."""
 
 
-def model_card(model: Path, repo: str, license: str | None = None, language: str = "en") -> str:
+def model_card(
+    model: Path, repo: str, license: str | None = None, language: str = "en", code: bool = False
+) -> str:
     """The card of a model folder, as Markdown with the hub's metadata before it.
 
     Args:
@@ -53,6 +67,7 @@ def model_card(model: Path, repo: str, license: str | None = None, language: str
         repo: The name it will have on the hub.
         license: As the hub names it, such as mit; not said if None.
         language: Of the captions, as ISO 639.
+        code: Whether its classes lie beside it, so that its use without this package is told.
 
     Raises:
         FileNotFoundError: No model there.
@@ -82,7 +97,8 @@ def model_card(model: Path, repo: str, license: str | None = None, language: str
     )
     sections = {
         "Scores": score_text(measured),
-        "Use": USE.format(repo=repo),
+        "Use": USE.format(repo=repo)
+        + ("\n\n" + WITHOUT.format(repo=repo, width=config.get("region_dim", 2048)) if code else ""),
         "Intended use and limits": LIMITS.format(
             width=config.get("region_dim", "some"), tokens=config.get("max_position_embeddings", "some")
         ),

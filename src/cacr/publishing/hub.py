@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from cacr._json import read_object
+from cacr.models.families import families
+from cacr.models.remote_code import write_remote_code
 from cacr.publishing.card import MADE, model_card
 from cacr.publishing.data_card import data_card
 
 CARD = "README.md"
+CONFIGURATIONS = ("config.json", "processor_config.json")
 EMPTY = "This model card has been automatically generated."
 """In the form with nothing filled in that ``push_to_hub`` of transformers leaves behind."""
 Files = dict[str, Path | bytes]
@@ -24,9 +30,10 @@ def publish(
     update: bool = False,
     license: str | None = None,
     language: str = "en",
+    code: bool = True,
     api: Any = None,
 ) -> str:
-    """Upload a model with its card; its address.
+    """Upload a model with its card, and with the code that opens it where this package is not installed; its address.
 
     Args:
         model: RUN/model.
@@ -35,6 +42,7 @@ def publish(
         update: Add to a repository that exists. A card that somebody wrote is kept.
         license: As the hub names it, such as mit; not said in the card if None.
         language: Of the captions, as ISO 639.
+        code: Whether its classes go along, for ``trust_remote_code=True`` (`cacr.models.remote_code`).
         api: A ``huggingface_hub.HfApi``; a new one if None, which reads the saved login.
 
     Raises:
@@ -43,9 +51,11 @@ def publish(
         FileNotFoundError: No model there.
         ValueError: The run's files or records are broken.
     """
-    write = lambda name: model_card(model, name, license, language)
-    write(repo)  # what is wrong with it is said before the hub is asked
-    return _upload(_files_of(model), write, repo, "model", model, private, update, api)
+    model_card(model, repo, license, language)  # what is wrong with it is said before the hub is asked
+    beside = _code_of(model) if code else {}
+    write = lambda name: model_card(model, name, license, language, code=bool(beside))
+    files = _files_of(model) | beside
+    return _upload(files, write, repo, "model", model, private, update, api)
 
 
 def publish_data(
@@ -80,11 +90,7 @@ def publish_data(
 
 
 def _files_of(path: Path) -> Files:
-    """What is uploaded of a file or folder: all that is not hidden.
-
-    The code that lets AutoModel load a repository without this package joins here: files by their names in the
-    repository, config.json with its auto_map among them.
-    """
+    """What is uploaded of a file or folder: all that is not hidden."""
     if path.is_file():
         return {path.name: path}
     found = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file()}
@@ -93,6 +99,18 @@ def _files_of(path: Path) -> Files:
         for name, file in found.items()
         if not any(part.startswith(".") for part in name.parts)
     }
+
+
+def _code_of(model: Path) -> Files:
+    """The classes of a model of ours as files, and the configurations that name them; the folder stays as it is."""
+    if read_object(model / "config.json").get("model_type") not in families():
+        return {}
+    with TemporaryDirectory() as copy:
+        beside = [model / name for name in CONFIGURATIONS if (model / name).is_file()]
+        for file in [*beside, *model.glob("*.py")]:
+            shutil.copyfile(file, Path(copy) / file.name)
+        write_remote_code(copy)
+        return {file.name: file.read_bytes() for file in Path(copy).iterdir()}
 
 
 def _upload(

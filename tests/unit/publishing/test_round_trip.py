@@ -75,10 +75,14 @@ def test_the_use_that_a_card_shows_runs(hub, run, features, monkeypatch, tmp_pat
     publish_data(features, "me/f", license="mit")
     monkeypatch.chdir(tmp_path)
     for kind, repo in (("model", "me/m"), ("dataset", "me/f")):
-        (block,) = code(hub.repositories[kind, repo].files["README.md"].decode())
-        exec(block, {})
-    score, shape = capsys.readouterr().out.splitlines()
-    assert score.startswith("tensor([") and shape.startswith("torch.Size([")
+        for block in code(hub.repositories[kind, repo].files["README.md"].decode()):
+            exec(block, {})
+    score, by_transformers, shape = capsys.readouterr().out.splitlines()
+    assert score.startswith("tensor([") and by_transformers.startswith("tensor([[")
+    assert shape.startswith("torch.Size([")
+    with_code = hub.repositories["model", "me/m"].files
+    publish(run / "model", "me/m", update=True, code=False)
+    assert "configuration_uniter.py" in with_code and not list((run / "model").glob("*.py"))
 
 
 def test_a_card_has_what_the_hub_asks_for(run):
