@@ -16,7 +16,8 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLACES = {
     "cli": (4.2, 6.8), "repeating": (6, 6.4), "publishing": (0.4, 5.2), "sweep": (2.6, 5.2), "demo": (6, 5.6),
     "study": (6, 4.8), "tiny_models": (9, 4.8), "training": (4.4, 3.9), "benchmarks": (0.9, 2.6),
-    "scorers": (2.35, 2.6),    "explore": (6.7, 2.6), "regularizer": (8.6, 2.6), "data": (2.1, 1.4), "models": (4.4, 1.4), "losses": (7.9, 1.4),
+    "scorers": (2.35, 2.6), "explore": (6.7, 2.6), "regularizer": (8.6, 2.6), "data": (2.1, 1.4),
+    "models": (4.4, 1.4), "losses": (7.9, 1.4),
     "statistics": (0.4, 0.2), "regions": (3.2, 0.2), "recipes": (5.9, 0.6), "environment": (5.1, 0),
     "attention": (7.4, 0.2),
 }  # fmt: skip
