@@ -56,7 +56,7 @@ def test_the_wheel_runs_outside_of_the_repository(unpacked, tmp_path):
 
 def test_every_dependency_is_listed_with_its_licence_and_its_reason():
     rows = re.findall(
-        r"^\| (\*\*)?([\w.-]+)(?:\*\*)? \| [^|]+ \| [^|]+ \| ([^|]+) \| ([^|]*) \|$", PAGE.read_text(), re.M
+        r"^\| (\*\*)?([\w.-]+)(?:\*\*)? \| [^|]+ \| [\d.]+ \| ([^|]+) \| ([^|]*) \|$", PAGE.read_text(), re.M
     )
     assert {name for bold, name, *_ in rows if bold} == asked_for() == WHY.keys()
     for bold, name, licence, why in rows:
