@@ -74,6 +74,7 @@ class FakeHub:
             "HF_HUB_CACHE": str(cache),
         }.items():
             monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr("transformers.utils.hub._hf_api", None)  # made once, for the hub of that moment
         monkeypatch.setenv("HF_TOKEN", "hf_nothing")
 
 

@@ -20,7 +20,7 @@ from torch.testing import assert_close
 from cacr import attach
 from cacr.tiny_models import TINY
 
-QUICK = ("uniter", "gemma3")
+QUICK = ("uniter",)
 CHECKPOINTED = "uniter"
 DATA_DEPENDENT = ("vilt", "vilt_padded_image", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v", "blip2_itm")
 BEYOND_DYNAMO = (
