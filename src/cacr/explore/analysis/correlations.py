@@ -159,8 +159,14 @@ def _ranks(x: Array, weights: Array) -> Array:
 
 
 def _pearson(x: Array, y: Array, weights: Array) -> Array:
-    """Correlations of [draw, example] with weights: [draw]."""
-    n = weights.sum(1, keepdims=True)
+    """Correlations of [draw, example] with weights: [draw]; nan where they are not defined.
+
+    Examples:
+        >>> x = np.array([[1.0, 2.0, 4.0]])
+        >>> _pearson(x, -x, np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]))
+        array([-1., nan])
+    """
+    n = np.maximum(weights.sum(1, keepdims=True), 1)  # leaving out the only picture leaves none
     centred = lambda one: one - (weights * one).sum(1, keepdims=True) / n
     x, y = centred(x), centred(y)
     scale = np.sqrt((weights * x * x).sum(1) * (weights * y * y).sum(1))
