@@ -85,7 +85,7 @@ def address(name: str | os.PathLike[str]) -> Address | None:
     Raises:
         ValueError: It begins as one and goes on as none.
 
-    Example:
+    Examples:
         >>> str(address("https://huggingface.co/datasets/me/pictures/blob/main/features.safetensors"))
         'hf://datasets/me/pictures@main/features.safetensors'
         >>> address("features.safetensors")
@@ -189,7 +189,7 @@ def files_of_model(name: str, patterns: Sequence[str]) -> Path:
 def origin(path: str | os.PathLike[str]) -> str | None:
     """The address, with its commit, of what a path in the cache is a copy of; None for other paths.
 
-    Example:
+    Examples:
         >>> origin(f"/home/me/.cache/huggingface/hub/datasets--me--pictures/snapshots/{'0' * 40}/features.safetensors")
         'hf://datasets/me/pictures@0000000000000000000000000000000000000000/features.safetensors'
     """
