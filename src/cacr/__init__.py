@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         iais_loss,
         soft_equivalence_loss,
     )
-    from cacr.regularizer import attach
+    from cacr.regularizer.attach import attach
 
 __version__ = "0.1.0"
 

@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from pkgutil import resolve_name
+from types import ModuleType
 
 import pytest
 from tests.journey.pages import DOCS, ROOT, follow, numbers_are_near, steps
@@ -79,13 +81,33 @@ def test_every_link_leads_somewhere():
                 assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
-def test_the_site_builds_without_a_warning(tmp_path):
-    """Pages, anchors and the reference from the docstrings; nothing is asked of the network."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The site, and what was said while it was built."""
+    site = tmp_path_factory.mktemp("site")
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(build, cwd=ROOT, env=quiet, capture_output=True, text=True)
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
+    return site, subprocess.run(build, cwd=ROOT, env=quiet, capture_output=True, text=True)
+
+
+def test_the_site_builds_without_a_warning(built):
+    """Pages, anchors and the reference from the docstrings; nothing is asked of the network."""
+    site, done = built
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "site" / "reference" / "losses" / "index.html").read_text()
+    page = (site / "reference" / "losses" / "index.html").read_text()
     assert "cacr.losses.cacr_loss" in page and "S_LV S_VV S_LVᵀ" in page
     for script in re.findall(r'(?:src|href)="(https?://[^"]+)"', page):
         assert "fonts" not in script and "cdn" not in script, script
+
+
+@pytest.mark.parametrize("source", sorted((DOCS / "reference").glob("*.md")), ids=lambda source: source.stem)
+def test_the_reference_shows_every_public_name_of_its_rooms(source, built):
+    """A function is hidden behind a file of its name, and a constant without a docstring is left out."""
+    site, _ = built
+    page = site / "reference" / source.stem.removesuffix("index") / "index.html"
+    shown = set(re.findall(r'<h[1-6] id="[^"]*\.(\w+)"', page.read_text()))
+    for room in re.findall(r"^::: ([a-z_.]+)$", source.read_text(), re.MULTILINE):
+        found = resolve_name(room)
+        names = getattr(found, "__all__", ())
+        public = {name for name in names if not isinstance(getattr(found, name), ModuleType)}
+        assert public <= shown, f"{room}: {public - shown}"

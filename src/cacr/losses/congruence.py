@@ -53,6 +53,7 @@ class Reading:
 
 
 READINGS = {"release": Reading(), "paper": Reading(detach_cross=False, rows="sum")}
+"""Name -> choices: the authors' code, and the text to the letter."""
 
 
 def project(

@@ -8,6 +8,7 @@ from random import Random
 SIDE = 96
 """Width and height of a picture in pixels."""
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "diamond", "bar")
+"""What things are; none is twice in a scene."""
 COLORS = {
     "red": (220, 40, 40),
     "green": (40, 160, 60),
@@ -22,6 +23,7 @@ COLORS = {
 OPPOSITE = {"left of": "right of", "above": "below", "bigger than": "smaller than"}
 OPPOSITE |= {b: a for a, b in OPPOSITE.items()}
 RELATIONS = tuple(OPPOSITE)
+"""What a caption may say of two things: the first is left of, above … the second."""
 SIZES = ("bigger than", "smaller than")
 PLACES = (("top", "middle", "bottom"), ("left", "center", "right"))
 """Words for the rows and the columns of the grid."""
