@@ -25,7 +25,7 @@ def lay_out(source: Path, out: Path) -> None:
         for name in features:
             shutil.copyfile(source / name, out / name)
             with np.load(source / f"{name}.npz", allow_pickle=False) as arrays:
-                captions = [str(caption).strip() for caption in arrays["text"]]
+                captions = arrays["text"].tolist()
             file.write(json.dumps({"image": name, "captions": captions}) + "\n")
     write_features(out / "features.safetensors", features)
 

@@ -1,13 +1,18 @@
-"""The examples of `attach` run as they stand, and the regularizer does in each what the example says."""
+"""The examples run as they stand: in those of `attach` the regularizer does what the example says."""
 
 import importlib.util
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
+from torch.testing import assert_close
 
+from cacr.data import open_captions
+from cacr.regions import open_features
 from cacr.regularizer import Regularizer
 from cacr.tiny_models import TINY
 
@@ -142,3 +147,28 @@ def test_outside_model_may_use_another_attention(monkeypatch, watched):
     log = module.main(steps=20)
     assert 0 < log[-1]["cacr_loss"] < 0.8 * log[0]["cacr_loss"]
     assert watched[0][1][2].lv.shape == (8, 6, 16)
+
+
+def test_photographs_become_a_folder_that_says_what_their_files_said(tmp_path):
+    source, rng = tmp_path / "downloaded", np.random.default_rng(0)
+    source.mkdir()
+    for name, color in (("dog.jpg", "brown"), ("sea.jpg", "blue")):
+        Image.new("RGB", (60, 40), color).save(source / name)
+        x1, y1 = rng.uniform(0, 20, (2, 36))
+        np.savez(
+            source / f"{name}.npz",
+            x=rng.standard_normal((36, 2048)).astype("float32"),
+            boxes=np.stack([x1, y1, x1 + 30, y1 + 15], 1).astype("float32"),
+            image_w=60,
+            image_h=40,
+            text=[f" something {color}\n", f"a photograph in {color}"],
+        )
+    example("photographs").lay_out(source, tmp_path / "photos")
+    pairs = open_captions(tmp_path / "photos")
+    assert list(pairs.image_ids) == ["dog.jpg", "sea.jpg"]
+    assert pairs.captions[2:] == ["something blue", "a photograph in blue"]
+    for name, picture in zip(pairs.image_ids, map(pairs.picture, range(2)), strict=True):
+        wanted = open_features(source)[name]
+        assert_close(picture.regions.features, wanted.features)
+        assert_close(picture.regions.boxes, wanted.boxes)
+        assert picture.image.tobytes() == Image.open(source / name).tobytes()
