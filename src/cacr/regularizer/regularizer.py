@@ -72,11 +72,6 @@ class Regularizer(AttentionWatch):
         self._set_factor()
 
     @property
-    def current_weight(self) -> float:
-        """Weight times schedule at the present step."""
-        return float(self._factor)
-
-    @property
     def loss(self) -> Tensor:
         """What ``out.cacr_loss`` holds, of the latest watched forward pass.
 

@@ -292,10 +292,9 @@ def test_the_weight_and_the_schedule_are_in_the_field(tiny):
     reg = attach(tiny.model, weight=0.5, schedule="linear", total_steps=4)
     run(tiny.model, tiny.inputs)
     plain = reg.last["language"] + reg.last["vision"]
-    for step in range(5):
+    for step in (0, 1, 2, 3, 4, 4):  # the end of the schedule is not passed
         assert_close(run(tiny.model, tiny.inputs).cacr_loss.detach(), plain * 0.5 * step / 4)
         reg.step()
-    assert_close(torch.tensor(reg.current_weight), torch.tensor(0.5))
     reg.weight = 2.0
     assert_close(run(tiny.model, tiny.inputs).cacr_loss.detach(), plain * 2)
 
