@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from cacr._messages import shortly
 from cacr._weights import read_weights
@@ -132,15 +131,6 @@ def conversion(
             f"cacr.models.{found}.convert_original_checkpoint, or cacr convert, which sees for itself"
         )
     return families()[found].convert(checkpoint, config, head)
-
-
-def convert_checkpoint(
-    path: str | os.PathLike[str],
-    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-    head: str | None = None,
-) -> PreTrainedModel:
-    """The model of `conversion`: an original UNITER, IAIS, CACR, OSCAR, OSCAR+ or ROSITA checkpoint as ours."""
-    return conversion(path, config, head).model
 
 
 def _weights_of(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from cacr.cli import main
 from cacr.models import oscar, rosita, uniter
-from cacr.models.checkpoints import conversion, convert_checkpoint, read_checkpoint, recognize
+from cacr.models.checkpoints import conversion, read_checkpoint, recognize
 from cacr.models.loading import load_model, load_processor
 from cacr.models.tokenizers import open_tokenizer
 
@@ -42,7 +42,7 @@ def test_each_kind_is_recognized_by_its_keys(data, oscar_folder):
 
 def test_each_kind_becomes_its_own_model(data, oscar_folder):
     found = [
-        type(convert_checkpoint(path, config)).__name__
+        type(conversion(path, config).model).__name__
         for path, config in (
             (data / "uniter_tiny.safetensors", data / "uniter_tiny.json"),
             (oscar_folder, None),
@@ -103,7 +103,7 @@ def test_what_is_left_out_is_listed_by_its_own_name(oscar_folder, oscar_state):
 
 
 def test_old_names_and_half_precision_are_translated(oscar_folder, oscar_state):
-    before = convert_checkpoint(oscar_folder)
+    before = conversion(oscar_folder).model
     old = {
         "module."
         + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
@@ -112,7 +112,7 @@ def test_old_names_and_half_precision_are_translated(oscar_folder, oscar_state):
         for name, value in oscar_state.items()
     }
     torch.save(old, oscar_folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    after = convert_checkpoint(oscar_folder)
+    after = conversion(oscar_folder).model
     assert all(
         torch.equal(a, b)
         for a, b in zip(before.state_dict().values(), after.state_dict().values(), strict=True)
@@ -120,15 +120,15 @@ def test_old_names_and_half_precision_are_translated(oscar_folder, oscar_state):
     torch.save(
         {name: value.half() for name, value in oscar_state.items()}, oscar_folder / "pytorch_model.bin"
     )
-    assert convert_checkpoint(oscar_folder).dtype == torch.float32
+    assert conversion(oscar_folder).model.dtype == torch.float32
 
 
 @pytest.mark.parametrize("says", [0, None])
 def test_a_layer_norm_that_the_configuration_denies_is_asked_about(oscar_folder, says):
     changed_config(oscar_folder, use_img_layernorm=says)
     with pytest.raises(ValueError, match=r"the weights hold a bert\.LayerNorm\. Say which is right"):
-        convert_checkpoint(oscar_folder)
-    assert convert_checkpoint(oscar_folder, {"use_img_layernorm": 1}).config.use_region_layer_norm
+        conversion(oscar_folder)
+    assert conversion(oscar_folder, {"use_img_layernorm": 1}).model.config.use_region_layer_norm
     done = conversion(oscar_folder, {"use_img_layernorm": 0})
     assert done.left_out == ("bert.LayerNorm.weight", "bert.LayerNorm.bias")
 
@@ -137,11 +137,11 @@ def test_a_layer_norm_without_weights_is_asked_about(oscar_folder, oscar_state):
     state = {name: value for name, value in oscar_state.items() if not name.startswith("bert.LayerNorm")}
     torch.save(state, oscar_folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"the weights hold no bert\.LayerNorm"):
-        convert_checkpoint(oscar_folder)
+        conversion(oscar_folder)
     done = conversion(oscar_folder, {"use_img_layernorm": 1})
     assert "starts fresh" in done.made[0]
     assert torch.equal(done.model.oscar.region_embeddings.layer_norm.weight, torch.ones(48))
-    assert not convert_checkpoint(oscar_folder, {"use_img_layernorm": 0}).config.use_region_layer_norm
+    assert not conversion(oscar_folder, {"use_img_layernorm": 0}).model.config.use_region_layer_norm
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -159,7 +159,7 @@ def test_a_classifier_of_two_layers_is_recognized(oscar_folder, oscar_state):
     state |= {"classifier.0.weight": torch.randn(144, 48), "classifier.0.bias": torch.randn(144)}
     state |= {"classifier.2.weight": torch.randn(1, 144), "classifier.2.bias": torch.randn(1)}
     torch.save(state, oscar_folder / "pytorch_model.bin")
-    model = convert_checkpoint(oscar_folder)
+    model = conversion(oscar_folder).model
     assert (model.config.classifier, model.config.classifier_scale, model.config.num_labels) == ("mlp", 3, 1)
     assert torch.equal(model.classifier[2].weight, state["classifier.2.weight"])
 
@@ -174,7 +174,7 @@ def test_a_match_head_starts_from_the_pretraining_head_and_it_is_said(oscar_fold
     assert done.model.classifier.bias.tolist() == [3, 1]
     assert "a match is its class 0, none its last" in done.made[0]
     with pytest.raises(ValueError, match=r"lacks .* tensors of OscarForPreTraining, first cls\.predictions"):
-        convert_checkpoint(oscar_folder)  # what it holds is a pre-training head, without the words
+        conversion(oscar_folder)  # what it holds is a pre-training head, without the words
 
 
 def test_a_checkpoint_of_another_kind_is_named(data, oscar_folder, tmp_path):
@@ -188,24 +188,24 @@ def test_a_checkpoint_of_another_kind_is_named(data, oscar_folder, tmp_path):
     with pytest.raises(
         ValueError, match=r"bert\.bin: this checkpoint is a BERT without a map of region features"
     ):
-        convert_checkpoint(tmp_path / "bert.bin")
+        conversion(tmp_path / "bert.bin")
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "resnet.pt")
     with pytest.raises(ValueError, match=r"of no kind known here: 1 tensors, first conv\.weight"):
-        convert_checkpoint(tmp_path / "resnet.pt")
+        conversion(tmp_path / "resnet.pt")
 
 
 def test_a_head_of_questions_and_one_that_is_absent_are_named(data, oscar_folder, oscar_state, tmp_path):
     state = oscar_state | {"classifier.weight": torch.zeros(3129, 48), "classifier.bias": torch.zeros(3129)}
     torch.save(state, oscar_folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match="its classifier has 3129 classes, so it answers questions"):
-        convert_checkpoint(oscar_folder)
+        conversion(oscar_folder)
     flat = load_file(data / "rosita" / "rosita_tiny.safetensors")
     torch.save({n: v for n, v in flat.items() if "mm_itm_head" not in n}, tmp_path / "vqa.pkl")
     with pytest.raises(ValueError, match="has no mm_itm_head, so it is no retrieval model"):
-        convert_checkpoint(tmp_path / "vqa.pkl", head="retrieval")
-    assert type(convert_checkpoint(tmp_path / "vqa.pkl")).__name__ == "RositaModel"
+        conversion(tmp_path / "vqa.pkl", head="retrieval")
+    assert type(conversion(tmp_path / "vqa.pkl").model).__name__ == "RositaModel"
     with pytest.raises(ValueError, match="unknown head 'retreival'. Did you mean 'retrieval'"):
-        convert_checkpoint(oscar_folder, head="retreival")
+        conversion(oscar_folder, head="retreival")
 
 
 def test_pickles_are_refused(oscar_folder, tmp_path):
@@ -214,11 +214,11 @@ def test_pickles_are_refused(oscar_folder, tmp_path):
             return (open, (str(tmp_path / "boom"), "w"))
 
     with pytest.raises(ValueError, match="is never loaded; give the folder it lies in"):
-        convert_checkpoint(oscar_folder / "training_args.bin")
+        conversion(oscar_folder / "training_args.bin")
     for zipped in (True, False):
         torch.save({"x": Bomb()}, tmp_path / "bomb.bin", _use_new_zipfile_serialization=zipped)
         with pytest.raises(ValueError, match="never unpickled") as said:
-            convert_checkpoint(tmp_path / "bomb.bin")
+            conversion(tmp_path / "bomb.bin")
         assert "weights_only" not in str(said.value)  # torch's own message advises to switch it off
     assert not (tmp_path / "boom").exists()
 
@@ -237,7 +237,7 @@ def test_broken_files_are_named(oscar_folder, oscar_state, zipped):
     ):
         path.write_bytes(rest)
         with pytest.raises(ValueError, match=r"pytorch_model\.bin cannot be read as a checkpoint"):
-            convert_checkpoint(oscar_folder)
+            conversion(oscar_folder)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_broken_files_are_named(oscar_folder, oscar_state, zipped):
 def test_what_is_no_state_dict_is_named(content, said, tmp_path):
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=said):
-        convert_checkpoint(tmp_path / "x.pt")
+        conversion(tmp_path / "x.pt")
 
 
 def test_a_layer_that_is_missing_is_named(oscar_folder, oscar_state):
@@ -261,7 +261,7 @@ def test_a_layer_that_is_missing_is_named(oscar_folder, oscar_state):
         {n: v for n, v in oscar_state.items() if ".layer.1." not in n}, oscar_folder / "pytorch_model.bin"
     )
     with pytest.raises(ValueError, match=r"holds the layers \[0, 2\]; expected all from 0 on"):
-        convert_checkpoint(oscar_folder)
+        conversion(oscar_folder)
 
 
 @pytest.mark.parametrize(
@@ -274,20 +274,20 @@ def test_a_layer_that_is_missing_is_named(oscar_folder, oscar_state):
 )
 def test_a_configuration_that_does_not_fit_is_named(oscar_folder, changes, said):
     with pytest.raises(ValueError, match=said):
-        convert_checkpoint(oscar_folder, changes)
+        conversion(oscar_folder, changes)
 
 
 def test_folders_without_weights_and_converted_ones_are_named(oscar_folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
-        convert_checkpoint(tmp_path / "nothing")
-    convert_checkpoint(oscar_folder).save_pretrained(tmp_path / "ours")
+        conversion(tmp_path / "nothing")
+    conversion(oscar_folder).model.save_pretrained(tmp_path / "ours")
     with pytest.raises(ValueError, match="is a model folder of this package already"):
-        convert_checkpoint(tmp_path / "ours")
+        conversion(tmp_path / "ours")
     (oscar_folder / "pytorch_model.bin").unlink()
     with pytest.raises(
         FileNotFoundError, match=r"it holds config\.json, training_args\.bin, vocab\.txt; expected"
     ):
-        convert_checkpoint(oscar_folder)
+        conversion(oscar_folder)
 
 
 def test_a_folder_of_another_kind_of_model_is_named(oscar_folder):
