@@ -80,10 +80,9 @@ def main(
     count = min(count, len(captions) // rounds)
     if not count:
         raise ValueError(f"{len(captions)} captions for {rounds} rounds; give one a round at least")
-    pictures = [
-        pairs.picture(i) for i in range(len(pairs.image_ids))
-    ] * 4  # the same regions, four times as many
-    pictures = [Picture(f"{i}", one.read_regions) for i, one in enumerate(pictures)]
+    pictures = [pairs.picture(i) for i in range(len(pairs.image_ids))]
+    # the same regions, four times as many
+    pictures = [Picture(f"{i}", one.read_regions) for i, one in enumerate(pictures * 4)]
     some = captions[:2]
     exact = scorer.grid(some, pictures)
     assert_close(exact, loop(scorer, some, pictures), rtol=0, atol=1e-4)

@@ -76,9 +76,8 @@ def _one_side(
     for i in mine:
         seen, columns = [], [j for j in mine if sees(i, j)]
         for j in columns:
-            weighted = [
-                cross[i, k] * cross[j, p] * other[k, p] for k in theirs for p in theirs
-            ]  # soft weighting
+            # soft weighting
+            weighted = [cross[i, k] * cross[j, p] * other[k, p] for k in theirs for p in theirs]
             seen.append(torch.stack(weighted).sum())
         log_p = _log_distribution(own[i, columns], normalize)
         log_q = _log_distribution(torch.stack(seen), normalize)

@@ -63,9 +63,8 @@ def open_tokenizer(path: Path, lower_case: bool, vocabulary: int) -> Any:
             tokenizer = opened(AutoTokenizer, path, local_files_only=True)
         elif words.is_file():
             held = set(words.read_text(encoding="utf-8").split("\n"))
-            if absent := [
-                word for word in SPECIAL if word not in held
-            ]:  # transformers would put them at its end
+            absent = [word for word in SPECIAL if word not in held]
+            if absent:  # transformers would put them at its end
                 raise ValueError(f"{words} lacks {', '.join(absent)}")
             tokenizer = _tried(lambda: BertTokenizer(vocab=str(words), do_lower_case=lower_case))
         else:

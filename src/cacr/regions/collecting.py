@@ -137,10 +137,8 @@ def collect(
     if not folder.is_dir():
         _refuse(skipped_file(out))
     folder.mkdir(parents=True, exist_ok=True)
-    result, settings = (
-        Collected(),
-        {"detector": describe(detector), "dtype": str(dtype).removeprefix("torch.")},
-    )
+    result = Collected()
+    settings = {"detector": describe(detector), "dtype": str(dtype).removeprefix("torch.")}
     with working_in(folder, worker), _parts(folder, settings, worker, dtype) as parts:
         _refuse(out)  # nobody else finished it meanwhile
         left = {image_id: pictures[image_id] for image_id in share if image_id not in parts.done}

@@ -50,9 +50,7 @@ class InterfaceTap(Tap):
         kind: Any = type(self.config)
         config.__class__ = _renaming(kind)
         module.config = config
-        _ = (
-            config._attn_implementation
-        )  # registers its function now: while tracing it would cost a recompilation
+        _ = config._attn_implementation  # registers its function: while tracing it would cost a recompilation
         setattr(module, MARK, self)
 
     def remove(self) -> None:
@@ -106,9 +104,8 @@ def _captured(
     # Kernels that are given no full mask take causality from the module; eager attention never does.
     causal = kwargs.get("is_causal")
     causal = getattr(module, "is_causal", True) if causal is None else causal
-    no_full_mask = (
-        mask is None or getattr(mask, "ndim", 0) == 2
-    )  # a flash kernel gets None or the padding alone
+    # a flash kernel gets None or the padding alone
+    no_full_mask = mask is None or getattr(mask, "ndim", 0) == 2
     causal = bool(causal) and name != "eager" and queries > 1 and no_full_mask
     if no_full_mask and _is_packed(mask, kwargs):
         raise ValueError(

@@ -74,9 +74,8 @@ def open_entities(
         )
     if n is not None and n < 1:
         raise ValueError(f"n is {n}; expected 1 picture or more")
-    stems = [
-        file.stem for file in (folder / SENTENCES).glob("*.txt")
-    ]  # beside them may lie README.txt or ._1.txt
+    # beside them may lie README.txt or ._1.txt
+    stems = [file.stem for file in (folder / SENTENCES).glob("*.txt")]
     numbers = sorted((s for s in stems if s.isascii() and s.isdecimal()), key=lambda s: (len(s), s))
     if not numbers:
         raise FileNotFoundError(f"{folder / SENTENCES} has no file such as 1000092795.txt. {OBTAIN}")

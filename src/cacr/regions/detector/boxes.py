@@ -68,9 +68,8 @@ def suppress(boxes: Tensor, scores: Tensor, threshold: float, most: int | None =
         wide = np.minimum(x2[best], x2[left]) - np.maximum(x1[best], x1[left])
         high = np.minimum(y2[best], y2[left]) - np.maximum(y1[best], y1[left])
         both = np.maximum(wide, np.float32(0)) * np.maximum(high, np.float32(0))
-        with np.errstate(
-            invalid="ignore", divide="ignore"
-        ):  # two boxes without an area: NaN, which is not above
+        # two boxes without an area: NaN, which is not above
+        with np.errstate(invalid="ignore", divide="ignore"):
             overlap = both / (areas[best] + areas[left] - both)
         left = left[~(overlap.astype(np.float64) > threshold)]
     return order[torch.tensor(kept, dtype=torch.long, device=order.device)]

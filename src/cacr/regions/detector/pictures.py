@@ -74,9 +74,8 @@ def prepare(bgr: Tensor, config: DetectorConfig) -> Tensor:
             f"a picture of {bgr.shape[1]} x {bgr.shape[0]} pixels is too narrow: scaled to {size[1]} x {size[0]}, and "
             f"at least {SHORTEST} on each side are needed"
         )
-    image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)[
-        0
-    ]  # no antialias, as in training
+    # no antialias, as in training
+    image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)[0]
     mean, std = (
         torch.tensor(values, device=bgr.device)[:, None, None] for values in (config.mean_bgr, config.std_bgr)
     )
