@@ -28,7 +28,8 @@ from cacr.data.scenes import COLORS, SEEDS, SHAPES, SceneCaptions, tokenizer
 from cacr.data.scenes.features import FEATURES
 from cacr.data.scenes.grammar import LONGEST, RELATION_WORDS, SPECIAL, WORDS, place_word
 from cacr.data.scenes.world import OPPOSITE, Kind
-from cacr.models.uniter import EncodedPairs, UniterConfig, UniterForImageTextRetrieval, UniterProcessor
+from cacr.models.pairs import EncodedPairs
+from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval, UniterProcessor
 
 NEGATIVES = 3
 

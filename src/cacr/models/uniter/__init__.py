@@ -9,7 +9,6 @@ from transformers import (
 )
 
 from cacr.models.loading import load_model, load_processor
-from cacr.models.pairs import EncodedPairs
 from cacr.models.uniter.configuration import UniterConfig
 from cacr.models.uniter.conversion import convert_original_checkpoint
 from cacr.models.uniter.modeling import (
@@ -27,7 +26,6 @@ AutoModelForSequenceClassification.register(UniterConfig, UniterForImageTextRetr
 AutoProcessor.register(UniterConfig, UniterProcessor, exist_ok=True)
 
 __all__ = [
-    "EncodedPairs",
     "UniterConfig",
     "UniterForImageTextRetrieval",
     "UniterForPreTraining",
