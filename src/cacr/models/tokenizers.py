@@ -10,6 +10,7 @@ from typing import Any
 from transformers import AutoTokenizer, BertTokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""BERT's, in the order of a new vocabulary."""
 NEEDED = ("cls_token_id", "sep_token_id", "pad_token_id", "mask_token_id")
 TRIAL = "a \U00012000"
 """A word, and a sign of cuneiform, which hardly any vocabulary has: what is unknown must be encoded too."""

@@ -63,7 +63,7 @@ def check_run_folder(config: TrainConfig, resume: bool) -> Path | None:
 def _barely_begun(names: set[str]) -> bool:
     """Whether a folder is empty, or what a run left that was killed before it had its config.toml."""
     names = {name for name in names if name != ".lock" and not (name[0] == "." and name.endswith(".tmp"))}
-    return not names or ("environment.json" in names and names <= {"environment.json", "README.md"})
+    return not names or (ENVIRONMENT in names and names <= {ENVIRONMENT, "README.md"})
 
 
 def make_run_folder(config: TrainConfig, pairs: CaptionSet | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerFast
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+from cacr.models.tokenizers import SPECIAL
 
 
 def tokenizer_of_captions(captions: Iterable[str], vocab_size: int = 8_000) -> PreTrainedTokenizerFast:
