@@ -77,4 +77,4 @@ def layout_for(model: nn.Module, layout: str | Layout = "auto") -> Layout:
     )
 
 
-__all__ = ["LAYOUTS", "PLACEHOLDERS", "REFUSED", "Layout", "Place", "Run", "joint", "layout_for"]
+__all__ = ["LAYOUTS", "REFUSED", "Layout", "Place", "Run", "joint", "layout_for"]

@@ -118,6 +118,3 @@ def _example(seed: int, index: int) -> WinogroundLike:
     return WinogroundLike(
         f"scenes-{seed}-{index}", "attribute" if index % 2 else relation, scenes, (claim, swapped)
     )
-
-
-__all__ = ["SEEDS", "SceneCaptions", "WinogroundLike", "as_picture", "winoground_like"]
