@@ -5,6 +5,8 @@ VisualBERT, ViLT, FLAVA, UNITER, OSCAR, ROSITA, GIT, and Florence-2's encoder.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import transformers as T
 
@@ -35,29 +37,39 @@ def visual_bert() -> TinyModel:
     )
 
 
+_OVER_REGIONS: dict[str, Any] = {
+    "vocab_size": b.VOCABULARY,
+    "region_dim": b.REGION_DIM,
+    "max_position_embeddings": 40,
+    "cls_token_id": 1,
+    "sep_token_id": 2,
+    "mask_token_id": 3,
+    **b.LAYERS,
+    **b.NO_DROPOUT,
+}
+"""Sizes of UNITER, OSCAR and ROSITA."""
+
+
+def _regions(numbers: int) -> dict[str, torch.Tensor]:
+    """What UNITER, OSCAR and ROSITA read of two pictures; ``numbers``: of each box."""
+    mask = b.real(b.REAL_REGIONS, b.REGIONS)
+    return {
+        "region_features": torch.randn(*mask.shape, b.REGION_DIM),
+        "region_positions": torch.rand(*mask.shape, numbers),
+        "region_mask": mask,
+    }
+
+
 @b.seeded
 def uniter() -> TinyModel:
     """UNITER: [words | regions], with the loss of image-text matching."""
     from cacr.models.uniter import UniterConfig, UniterForImageTextRetrieval
 
-    config = UniterConfig(
-        vocab_size=b.VOCABULARY,
-        region_dim=b.REGION_DIM,
-        region_label_dim=9,
-        max_position_embeddings=40,
-        cls_token_id=1,
-        sep_token_id=2,
-        mask_token_id=3,
-        **b.LAYERS,
-        **b.NO_DROPOUT,
-    )
-    regions = b.real(b.REAL_REGIONS, b.REGIONS)
+    config = UniterConfig(region_label_dim=9, **_OVER_REGIONS)
     return b.tiny(
         UniterForImageTextRetrieval(config),
         **b.words(),
-        region_features=torch.randn(*regions.shape, b.REGION_DIM),
-        region_positions=torch.rand(*regions.shape, 7),
-        region_mask=regions,
+        **_regions(7),
         labels=b.matches(),
     )
 
@@ -67,25 +79,14 @@ def oscar() -> TinyModel:
     """OSCAR: [caption | object tags | regions], with the loss of image-text matching."""
     from cacr.models.oscar import OscarConfig, OscarForImageTextRetrieval
 
-    config = OscarConfig(
-        vocab_size=b.VOCABULARY,
-        region_dim=b.REGION_DIM,
-        max_position_embeddings=40,
-        cls_token_id=1,
-        sep_token_id=2,
-        mask_token_id=3,
-        **b.LAYERS,
-        **b.NO_DROPOUT,
-    )
-    regions, text = b.real(b.REAL_REGIONS, b.REGIONS), b.words()
+    config = OscarConfig(**_OVER_REGIONS)
+    text = b.words()
     tags = (torch.arange(b.WORDS) >= torch.tensor([[4], [3]])).long() * text["attention_mask"]
     return b.tiny(
         OscarForImageTextRetrieval(config),
         **text,
         token_type_ids=tags,
-        region_features=torch.randn(*regions.shape, b.REGION_DIM),
-        region_positions=torch.rand(*regions.shape, 6),
-        region_mask=regions,
+        **_regions(6),
         labels=b.matches(),
     )
 
@@ -95,23 +96,11 @@ def rosita() -> TinyModel:
     """ROSITA: [words | regions], with the loss of image-text matching."""
     from cacr.models.rosita import RositaConfig, RositaForImageTextRetrieval
 
-    config = RositaConfig(
-        vocab_size=b.VOCABULARY,
-        region_dim=b.REGION_DIM,
-        max_position_embeddings=40,
-        cls_token_id=1,
-        sep_token_id=2,
-        mask_token_id=3,
-        **b.LAYERS,
-        **b.NO_DROPOUT,
-    )
-    regions = b.real(b.REAL_REGIONS, b.REGIONS)
+    config = RositaConfig(**_OVER_REGIONS)
     return b.tiny(
         RositaForImageTextRetrieval(config),
         **b.words(),
-        region_features=torch.randn(*regions.shape, b.REGION_DIM),
-        region_positions=torch.rand(*regions.shape, 5),
-        region_mask=regions,
+        **_regions(5),
         labels=b.matches(),
     )
 
