@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cacr._messages import first_line
+
 MODEL = [
     *("*.json", "*.txt", "*.jinja", "*.model"),
     *("model.safetensors", "model-*.safetensors", "adapter_model.safetensors"),
@@ -242,13 +244,10 @@ def _why(wanted: Address, error: Exception) -> str:
     if isinstance(error, errors.LocalEntryNotFoundError):
         why = "HF_HUB_OFFLINE is set"
         if not constants.HF_HUB_OFFLINE:
-            why = f"the hub does not answer ({_first_line(error.__cause__ or error)})"
+            why = f"the hub does not answer ({first_line(error.__cause__ or error).rstrip('.')})"
         return f"{wanted} is not in the cache, or not all of it, and {why}. Where there is a network: {wanted.command}"
     if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
         return f"what the hub says of {wanted} is not understood ({error!r}). Try again, or look at {wanted.page}"
-    return f"the hub did not give {wanted}: {_first_line(error)}. Try again, or look at {wanted.page}"
-
-
-def _first_line(error: BaseException) -> str:
-    found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return found.rstrip(".")
+    return (
+        f"the hub did not give {wanted}: {first_line(error).rstrip('.')}. Try again, or look at {wanted.page}"
+    )

@@ -1,4 +1,4 @@
-"""Sentences for unknown names. Here since every room has names that a user may mistype."""
+"""Pieces of sentences for a user: an unknown name, a value, the error of a library."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -19,6 +19,16 @@ def shortly(value: object) -> str:
         '[[[[...]]]]'
     """
     return _SHORT.repr(value)
+
+
+def first_line(error: BaseException) -> str:
+    r"""What an error says first; its kind where it says nothing.
+
+    Examples:
+        >>> first_line(ValueError("  no header\nat byte 0"))
+        'no header'
+    """
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def unknown(what: str, given: object, known: Iterable[str]) -> str:

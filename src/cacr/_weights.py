@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 import torch
 from safetensors.torch import load_file
 
+from cacr._messages import first_line
+
 TIMES = 4
 """The tensors of a file may take so many times its bytes: the same one under two names is usual, a thousand is not."""
 MAX_HEADER = 4 * 2**20
@@ -42,7 +44,7 @@ def read_weights(path: Path) -> Any:
         _refuse_swollen(loaded, path)
         return loaded
     except Exception as error:  # what torch raises on damaged files is of many kinds
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = first_line(error)
         if isinstance(error, pickle.UnpicklingError):
             first = "no torch file of plain tensors"  # torch's own sentence advises to unpickle it
         raise ValueError(f"{path} cannot be read as a checkpoint ({first}). {CURE}") from error

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cacr._json import read_object
+from cacr._messages import first_line
 from cacr.models.families import families
 from cacr.models.remote_code import write_remote_code
 from cacr.publishing.card import MADE, model_card
@@ -144,7 +145,7 @@ def _upload(
     except FileExistsError:
         raise
     except Exception as error:  # of the hub, of the connection to it, of its client
-        first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        first = first_line(error).rstrip(".")
         options = (" --dataset" if kind == "dataset" else "") + (" --update" if update else "")
         raise ConnectionError(
             f"the hub did not take {repo}: {first}. Log in with `hf auth login`, and try again with `cacr push {path} "

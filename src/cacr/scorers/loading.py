@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from cacr._messages import first_line
 from cacr.models.tokenizers import opened
 
 
@@ -86,8 +87,3 @@ def load_beside(kind: Any, folder: str | os.PathLike[str], what: str, **options:
             f"{folder} has no {what} that can be read ({first_line(error)}); save it beside the model with "
             f"{what}.save_pretrained"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
-from cacr._messages import unknown
-from cacr.scorers.loading import first_line, load_beside, load_whole
+from cacr._messages import first_line, unknown
+from cacr.scorers.loading import load_beside, load_whole
 
 FAMILIES = ("clip", "siglip", "siglip2", "align", "altclip", "chinese_clip", "metaclip_2")
 """The ``model_type``s that are scored here."""
