@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cacr._processes import world_size
+from cacr._processes import usable_cores, world_size
 
 HOME = Path(__file__).parent
 PACKAGES = (
@@ -72,7 +72,7 @@ def environment() -> dict[str, Any]:
         "processor": {
             "model": _processor(),
             "cores": _cores(),
-            "usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "usable": usable_cores(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
         },
         "processes": world_size(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +11,7 @@ from cyclopts import Parameter
 
 from cacr._files import may_begin, working_in
 from cacr._messages import unknown
-from cacr._processes import rank, world_size
+from cacr._processes import rank, sharing, wait_for_all, world_size
 from cacr.benchmarks import BENCHMARKS, Benchmark, Options
 from cacr.benchmarks.benchmark import Work
 from cacr.benchmarks.tables import Form
@@ -82,23 +81,17 @@ def evaluate(
         form: How tables are printed; --json is --form json.
     """
     given = {name: value for name, value in locals().items() if name not in OF_THE_FOLDER}
-    import torch
-
     out = out or _folder(model, benchmarks)
     if not resume and rank() == 0 and not may_begin(out):
         raise FileExistsError(
             f"{out} exists and is not overwritten; go on with it by --resume, or give another folder with --out"
         )
     scorer, works = open_works(**given)
-    if world_size() > 1:
-        # processes end far apart, and one that waits is not lost
-        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
     form = asked_form(form)
-    out.mkdir(parents=True, exist_ok=True)
-    with working_in(out, rank()):
-        tables = {b.name: _measure(b, work, scorer, out, options, form) for b, options, work in works}
-    if world_size() > 1:
-        torch.distributed.destroy_process_group()
+    with sharing():
+        out.mkdir(parents=True, exist_ok=True)
+        with working_in(out, rank()):
+            tables = {b.name: _measure(b, work, scorer, out, options, form) for b, options, work in works}
     if rank() == 0:
         then = {"Make the tables again": f"cacr rescore {out}"}
         finish(f"Records are in {out}.", {"records": out}, then, form, **tables)
@@ -172,10 +165,7 @@ def _measure(benchmark: Benchmark, work: Work, scorer: Any, out: Path, options: 
                 workers=world_size(),
                 report=lambda done, parts: progress.update(task, completed=done, total=parts),
             )
-        if world_size() > 1:
-            import torch
-
-            torch.distributed.barrier()
+        wait_for_all()
         records = finish(benchmark, work, scorer, out, options, environment()) if rank() == 0 else []
     if rank() != 0:
         return None

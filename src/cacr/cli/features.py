@@ -54,40 +54,36 @@ def features(
         raise ValueError("give pictures, or one store of features with --convert; not both, and not neither")
     if convert is not None:
         return _convert(convert, out, dtype)
-    from cacr._processes import local_rank, rank, world_size
+    from cacr._processes import rank, sharing, wait_for_all, world_size
     from cacr.regions.collecting import collect, find_pictures, finish
     from cacr.regions.detector import open_detector
+    from cacr.scorers.placing import device_of
 
     pictures = find_pictures(images or [])
     worker, workers = rank(), world_size()
-    if workers > 1:
-        from datetime import timedelta
-
-        # workers end hours apart, and one that waits is not lost
-        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
-    model = open_detector(detector, detector_config, min_regions, max_regions)
-    model.to(device or (f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu"))
-    share = len(range(worker, len(pictures), workers))
-    with bar(visible=worker == 0) as progress:
-        task = progress.add_task("pictures", total=share, note="")
-        done = collect(
-            pictures,
-            model,
-            out,
-            batch=batch,
-            dtype=dtype,
-            worker=worker,
-            workers=workers,
-            readers=readers,
-            progress=lambda finished: progress.update(task, completed=finished, note=f"of {len(pictures)}"),
-        )
-    if workers > 1:
-        torch.distributed.barrier()
-    if worker == 0:
-        done = finish(pictures, out, workers)
-        _say(done, out)
-    if workers > 1:
-        torch.distributed.destroy_process_group()
+    with sharing():
+        model = open_detector(detector, detector_config, min_regions, max_regions)
+        model.to(device_of(device))
+        share = len(range(worker, len(pictures), workers))
+        with bar(visible=worker == 0) as progress:
+            task = progress.add_task("pictures", total=share, note="")
+            done = collect(
+                pictures,
+                model,
+                out,
+                batch=batch,
+                dtype=dtype,
+                worker=worker,
+                workers=workers,
+                readers=readers,
+                progress=lambda finished: progress.update(
+                    task, completed=finished, note=f"of {len(pictures)}"
+                ),
+            )
+        wait_for_all()
+        if worker == 0:
+            done = finish(pictures, out, workers)
+            _say(done, out)
     return 0
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cacr._processes import usable_cores
 from cacr.training.config import TrainConfig
 from cacr.training.pretraining import PretrainConfig
 
@@ -110,7 +111,7 @@ def run_jobs(
         return list(jobs)
     context = multiprocessing.get_context("spawn")
     messages: Any = context.Queue()
-    number = min(workers or _cores(), len(waiting))
+    number = min(workers or usable_cores(), len(waiting))
     pool = ProcessPoolExecutor(number, mp_context=context, initializer=_start_worker, initargs=(messages,))
     running: dict[Future[None], Job] = {}
     try:
@@ -137,10 +138,6 @@ def run_jobs(
         _stop(pool)
         raise
     return [job for job in jobs if job.done]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
