@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cacr.benchmarks.benchmark import Benchmark, Options, Record, Work
-from cacr.benchmarks.flickr30k import CAUTIONS, FirstCaptions, open_karpathy, version_of
-from cacr.benchmarks.retrieval import RetrievalWork, chance, groups, right
+from cacr.benchmarks.flickr30k import CAUTIONS, FirstCaptions, open_karpathy
+from cacr.benchmarks.retrieval import NEEDS, RetrievalWork, chance, groups, right, version_of
 from cacr.data import CaptionSet, Scorer
 
 FOLD = 1000
@@ -113,7 +113,7 @@ def _benchmark(name: str, asks: str, size: str, open: Callable[[Options], Work],
         right=right,
         chance=chance,
         groups=groups,
-        needs=frozenset({"direction", "rank", "pool"}),
+        needs=NEEDS,
         cautions=(*CAUTIONS, MORE, *cautions),
     )
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from cacr._messages import unknown
 from cacr.benchmarks.benchmark import Benchmark, Options
-from cacr.benchmarks.examples import data_folder, find_files, hash_of_text
-from cacr.benchmarks.retrieval import RetrievalWork, chance, groups, right
+from cacr.benchmarks.examples import data_folder, find_files
+from cacr.benchmarks.retrieval import NEEDS, RetrievalWork, chance, groups, right, version_of
 from cacr.data import CaptionedPictures, CaptionSet, Picture, open_captions
 from cacr.data.pairs import captions_of_images
 
@@ -107,12 +107,6 @@ def _counts(pairs: CaptionedPictures) -> list[str]:
     return notes
 
 
-def version_of(pairs: CaptionSet) -> str:
-    """Hash of names and captions, in their order."""
-    lines = zip(pairs.image_of_caption, pairs.captions, strict=True)
-    return hash_of_text("\n".join(f"{pairs.image_ids[image]}\t{caption}" for image, caption in lines))
-
-
 def open_flickr30k(options: Options) -> RetrievalWork:
     """The 1,000 pictures of test, or the 1,014 of val."""
     folders = ("flickr30k-images", "flickr30k_images", "images")
@@ -138,6 +132,6 @@ FLICKR30K = Benchmark(
     right=right,
     chance=chance,
     groups=groups,
-    needs=frozenset({"direction", "rank", "pool"}),
+    needs=NEEDS,
     cautions=CAUTIONS,
 )

@@ -24,6 +24,8 @@ SCENES = 100
 PICTURES = 16
 """Pictures in a part, each with all captions."""
 KS = (1, 5, 10)
+NEEDS = frozenset({"direction", "rank", "pool"})
+"""What a record of a ranking must have."""
 
 
 @dataclass
@@ -97,10 +99,13 @@ def open_folder(options: Options) -> RetrievalWork:
     data, images = inner if inner.is_dir() else options.data, options.images or None
     pairs = open_captions(data, options.split, options.features, images, options.missing)
     pairs.named.detect = options.detect
-    text = "\n".join(
-        f"{pairs.image_ids[i]}\t{c}" for c, i in zip(pairs.captions, pairs.image_of_caption, strict=True)
-    )
-    return RetrievalWork(pairs, hash_of_text(text))
+    return RetrievalWork(pairs, version_of(pairs))
+
+
+def version_of(pairs: CaptionSet) -> str:
+    """Hash of names and captions, in their order."""
+    lines = zip(pairs.image_of_caption, pairs.captions, strict=True)
+    return hash_of_text("\n".join(f"{pairs.image_ids[image]}\t{caption}" for image, caption in lines))
 
 
 def right(records: Sequence[Record]) -> Outcomes:
@@ -142,7 +147,7 @@ SCENES_RETRIEVAL = Benchmark(
     right=right,
     chance=chance,
     groups=groups,
-    needs=frozenset({"direction", "rank", "pool"}),
+    needs=NEEDS,
 )
 RETRIEVAL = Benchmark(
     name="retrieval",
@@ -157,5 +162,5 @@ RETRIEVAL = Benchmark(
     right=right,
     chance=chance,
     groups=groups,
-    needs=frozenset({"direction", "rank", "pool"}),
+    needs=NEEDS,
 )
