@@ -17,20 +17,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from cacr._messages import unknown
-from cacr.benchmarks.benchmark import Record
+from cacr.benchmarks.benchmark import Kind, Record
 from cacr.statistics import LEVEL, Estimate
 
 BINS = 10
 RESAMPLES = 1000
-KINDS = ("first caption", "two by two", "labelled")
-Kind = Literal["first caption", "two by two", "labelled"]
 COLDEST, HOTTEST = math.log(1e-3), math.log(1e3)
 """Bounds of the search for the logarithm of the temperature."""
 
@@ -150,8 +148,8 @@ def answers(records: Sequence[Record], kind: Kind, threshold: float = 0.0) -> An
         >>> found.margins.tolist(), found.true.tolist()
         ([1.5], [True])
     """
-    if kind not in KINDS:
-        raise ValueError(unknown("kind of records", kind, KINDS))
+    if kind not in (known := get_args(Kind)):
+        raise ValueError(unknown("kind of records", kind, known))
     margins: list[float] = []
     true: list[bool] = []
     clusters: list[str] = []

@@ -15,10 +15,11 @@ import torch
 
 from cacr.benchmarks.benchmark import OF_EMBEDDED, Benchmark, Options, Outcomes, Record
 from cacr.benchmarks.examples import hash_of_text
+from cacr.benchmarks.scenes import album
 from cacr.data import CaptionSet, Scorer, match_grid, open_captions
 from cacr.data.pairs import captions_of_images
 from cacr.data.ranks import ranks
-from cacr.data.scenes import SEEDS, SceneCaptions
+from cacr.data.scenes import SceneCaptions
 
 SCENES = 100
 PICTURES = 16
@@ -77,10 +78,8 @@ class RetrievalWork:
 
 def open_scenes(options: Options) -> RetrievalWork:
     """Unrelated scenes of the test album."""
-    seed = SEEDS["test"] if options.seed is None else options.seed
-    return RetrievalWork(
-        SceneCaptions(seed, SCENES if options.n is None else options.n), f"scenes-1, album {seed}"
-    )
+    seed, version = album(options)
+    return RetrievalWork(SceneCaptions(seed, SCENES if options.n is None else options.n), version)
 
 
 def open_folder(options: Options) -> RetrievalWork:

@@ -17,7 +17,7 @@ VERSION = "scenes-1"
 
 def open_scenes(options: Options) -> ExamplesWork:
     """Examples of an album of scenes."""
-    seed = SEEDS["test"] if options.seed is None else options.seed
+    seed, version = album(options)
     found = winoground_like(seed, EXAMPLES if options.n is None else options.n)
     pictures = {f"{one.example_id}/{i}": one.picture(i) for one in found for i in (0, 1)}
     examples = [
@@ -30,7 +30,13 @@ def open_scenes(options: Options) -> ExamplesWork:
         )
         for one in found
     ]
-    return ExamplesWork(examples, pictures.__getitem__, f"{VERSION}, album {seed}")
+    return ExamplesWork(examples, pictures.__getitem__, version)
+
+
+def album(options: Options) -> tuple[int, str]:
+    """The seed of the album that is asked for, the test album if none is, and the version that a record names."""
+    seed = SEEDS["test"] if options.seed is None else options.seed
+    return seed, f"{VERSION}, album {seed}"
 
 
 def groups(record: Record) -> list[str]:

@@ -28,7 +28,7 @@ from cacr.benchmarks.examples import (
     picture_name,
     sentence,
 )
-from cacr.benchmarks.outcomes import CHANCE, group_match, score, two_by_two, two_by_two_chance
+from cacr.benchmarks.outcomes import score, two_by_two, two_by_two_chance
 from cacr.benchmarks.picture_tables import PictureTable, images_beside, table_files
 from cacr.regions.picture_files import ENDINGS
 
@@ -155,4 +155,4 @@ WINOGROUND = Benchmark(
     ),
 )
 
-__all__ = ["CHANCE", "WINOGROUND", "group_match", "open_winoground", "score"]
+__all__ = ["WINOGROUND", "score"]

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.unit.benchmarks.test_picture_tables import png, write_table
 
 from cacr.benchmarks import Options, table
-from cacr.benchmarks.winoground import CHANCE, WINOGROUND, group_match, score
+from cacr.benchmarks.outcomes import CHANCE, group_match, score
+from cacr.benchmarks.winoground import WINOGROUND
 from cacr.regions import Regions, write_features
 from cacr.scorers import ConstantScorer, RandomScorer
 from cacr.statistics import proportion
