@@ -20,6 +20,7 @@ from cacr.explore import curves_plot, pair_figures, save_figure, save_figures, s
 from cacr.scorers import open_scorer
 from cacr.scorers.looking import look
 from cacr.study.measures import Column, columns_of, difference_json, difference_text, scores_markdown
+from cacr.study.plan import slug
 from cacr.study.workers import Job
 
 BASELINE, CONTROL = "none", "flat"
@@ -108,7 +109,7 @@ def _figures(folder: Path, table: dict[str, Any], jobs: Sequence[Job]) -> None:
     scenes = SceneCaptions(SEEDS["dev"], 12)
     index = next(i for i, s in enumerate(scenes.scenes) if s.claim.relation and len(s.things) == 3)
     scorers = {START: open_scorer("scenes-start")} | {
-        job.arm.replace(" ", "-"): open_scorer(str(job.folder / "run" / "model"), name=job.name)
+        slug(job.arm): open_scorer(str(job.folder / "run" / "model"), name=job.name)
         for job in jobs
         if job.arm != START and job.seed == 0
     }

@@ -10,6 +10,7 @@ from typing import Any
 from cacr._files import may_begin, working_in, write_text_whole
 from cacr._json import read_json
 from cacr.recipes import recipe_path
+from cacr.study.plan import slug
 from cacr.study.workers import Job, Report, run_jobs
 from cacr.training.config import TrainConfig
 
@@ -76,7 +77,7 @@ def jobs_of(config: DemoConfig) -> list[Job]:
     jobs = [Job(START, START, None, out / "arms" / START, measured, config.album)]
     for seed in range(config.seeds or SEEDS):
         for arm, loss in ARMS.items():
-            folder = out / "arms" / f"{arm.replace(' ', '-')}-seed-{seed}"
+            folder = out / "arms" / f"{slug(arm)}-seed-{seed}"
             run = TrainConfig.from_toml(
                 recipe,
                 loss=loss,

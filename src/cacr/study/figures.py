@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cacr.benchmarks import Estimate
+from cacr.benchmarks import Estimate, Row
 from cacr.explore.placing import fitted
 from cacr.explore.plots import estimates_plot
 from cacr.explore.sheets import LARGE, OKABE_ITO
 
 WIDEST = 3.2
 """Of a contrast's name, in inches."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    group: str
-    metric: str
-    estimate: Estimate
-    chance: float
 
 
 def contrasts_plot(contrasts: Mapping[str, Sequence[Mapping[str, Any]]], what: str) -> Figure:
@@ -70,7 +61,7 @@ def arms_plot(table: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure
     arms = list(dict.fromkeys(arm for column in table.values() for arm in column["scores"]))
     lines = {
         arm: [
-            _Line("", title, _estimate(column["scores"][arm]), column["chance"])
+            Row("", title, _estimate(column["scores"][arm]), column["chance"])
             for title, column in table.items()
             if arm in column["scores"]
         ]
