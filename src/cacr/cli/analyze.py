@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cacr.cli.asked import SCENES, opened_to_look
 from cacr.cli.named import named_models
 from cacr.cli.show import bar, finish, tell, voice
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from cacr.explore.analysis import Subject
 
 Several = Parameter(consume_multiple=True)
-SCENES = "scenes"
 OF_ENTITIES = frozenset({"images", "features", "detector", "missing", "split", "n"})
 """Options of Flickr30k Entities."""
 AT_ONCE = 32
@@ -190,15 +190,10 @@ def _entities(folder: Path, given: Options) -> Data:
 
 
 def _benchmark(name: str, options: Options) -> Data:
-    """Scenes with the whole truth, of the dev album if none is named; others say nothing of words and regions."""
-    from cacr.benchmarks import BENCHMARKS
-    from cacr.cli.evaluate import options_of
+    """Scenes with the whole truth; others say nothing of words and regions."""
     from cacr.data.grounding import Grounded, grounded_scenes
-    from cacr.data.scenes import SEEDS
 
-    if name == SCENES and options.seed is None:
-        options = replace(options, seed=SEEDS["dev"])  # to look at the album of the tables is to choose by it
-    work: Any = BENCHMARKS[name].open(options_of([BENCHMARKS[name]], options)[name])
+    work, options = opened_to_look(name, options)
     examples: Sequence[Example] = work.examples
     example_of = [one.example for one in examples for _ in one.captions]
     said = f"{len(examples)} examples of {name}, version {work.version}: {len(example_of)} true pairs."

@@ -62,6 +62,18 @@ def asked(
     return shown
 
 
+def opened_to_look(name: str, options: Options) -> tuple[Any, Options]:
+    """What a benchmark asks, and the options it was opened with.
+
+    Scenes are of the dev album if none is named: to look at the album of the tables is to choose by it.
+    """
+    benchmark = BENCHMARKS[name]
+    if name == SCENES and options.seed is None:
+        options = replace(options, seed=SEEDS["dev"])
+    own = options_of([benchmark], options)[name]
+    return benchmark.open(own), own
+
+
 def _all(source: str, options: Options, caption: str | None) -> Iterator[Asked]:
     if source in BENCHMARKS and not Path(source).exists():
         return _of_benchmark(source, options)
@@ -92,10 +104,7 @@ def _picture(path: Path, options: Options, caption: str | None) -> Asked | None:
 
 
 def _of_benchmark(name: str, options: Options) -> Iterator[Asked]:
-    benchmark = BENCHMARKS[name]
-    if name == SCENES and options.seed is None:
-        options = replace(options, seed=SEEDS["dev"])  # to look at the album of the tables is to choose by it
-    work: Any = benchmark.open(options_of([benchmark], options)[name])
+    work, _ = opened_to_look(name, options)
     if (pairs := getattr(work, "pairs", None)) is not None:
         yield from _of_captions(pairs, None)
         return
