@@ -107,6 +107,7 @@ def app() -> App:
         help="Measure, fix and see relation alignment in vision-language models.",
         help_epilogue="Exit codes: " + "; ".join(f"{code} {what}" for code, what in EXIT_CODES.items()) + ".",
         version=cacr.__version__,
+        default_parameter=Parameter(consume_multiple=True),  # --images A B
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )

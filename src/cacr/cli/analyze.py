@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any, Literal
 
 from cacr.cli.asked import SCENES, opened_to_look
 from cacr.cli.named import named_models
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from cacr.data.grounding import Grounded
     from cacr.explore.analysis import Subject
 
-Several = Parameter(consume_multiple=True)
 OF_ENTITIES = frozenset({"images", "features", "detector", "missing", "split", "n"})
 """Options of Flickr30k Entities."""
 AT_ONCE = 32
@@ -38,13 +35,13 @@ def analyze(
     pairs: str = SCENES,
     n: int = 200,
     data: Path | None = None,
-    images: Annotated[list[Path] | None, Several] = None,
+    images: list[Path] | None = None,
     features: Path | None = None,
     detector: str | None = None,
     missing: Literal["refuse", "skip"] = "refuse",
     split: str | None = None,
     seed: int | None = None,
-    layers: Annotated[list[int] | None, Several] = None,
+    layers: list[int] | None = None,
     heads: Literal["each", "mean"] = "each",
     score: str | None = None,
     device: str | None = None,

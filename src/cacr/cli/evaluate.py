@@ -30,7 +30,7 @@ def evaluate(
     out: Path | None = None,
     resume: bool = False,
     data: Path | None = None,
-    images: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    images: list[Path] | None = None,
     features: Path | None = None,
     detector: str | None = None,
     missing: Literal["refuse", "skip"] = "refuse",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any, Literal
 
 from cacr._messages import unknown
 from cacr.attention import Attended
@@ -18,8 +16,6 @@ from cacr.cli.show import bar, finish, tell
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Several = Parameter(consume_multiple=True)
-
 
 def explore(
     model: str,
@@ -29,19 +25,19 @@ def explore(
     compare: str | None = None,
     out: Path | None = None,
     figures: Path | None = None,
-    form: Annotated[list[Literal["png", "pdf", "svg"]] | None, Several] = None,
+    form: list[Literal["png", "pdf", "svg"]] | None = None,
     n: int = 20,
-    example: Annotated[list[str] | None, Several] = None,
+    example: list[str] | None = None,
     caption: str | None = None,
     data: Path | None = None,
-    images: Annotated[list[Path] | None, Several] = None,
+    images: list[Path] | None = None,
     features: Path | None = None,
     detector: str | None = None,
     split: str | None = None,
     seed: int | None = None,
-    layers: Annotated[list[int] | None, Several] = None,
+    layers: list[int] | None = None,
     heads: Literal["each", "mean"] | None = None,
-    words: Annotated[list[str] | None, Several] = None,
+    words: list[str] | None = None,
     device: str | None = None,
     title: str = "",
     budget_mb: float = 5.0,
