@@ -31,7 +31,7 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean of outcomes with its interval; fractions, not percent. Bounds are nan where nothing can be said."""
+    """A mean and its interval, ``low`` to ``high``: fractions, not percent; nan where nothing can be said."""
 
     value: float
     low: float
@@ -41,6 +41,7 @@ class Estimate:
     seeds: int = 1
     """Trained models behind each example."""
     method: str = "wilson"
+    """How the interval was made."""
 
     @property
     def resolved(self) -> bool:

@@ -129,11 +129,17 @@ class Benchmark:
     """A benchmark, stated so that a number can be trusted."""
 
     name: str
+    """As `cacr eval` takes it; of its files, too."""
     asks: str
+    """Its question, in a sentence."""
     paper: str
+    """Where it was published, and where a rule of it was, if elsewhere."""
     licence: str
+    """Of its annotations and pictures."""
     size: str
+    """How many examples, and of what."""
     ties: str
+    """What two equal matches count as."""
     chance_is: str
     """What a random scorer gets on each metric, in words."""
     obtain: str
@@ -172,9 +178,13 @@ class Row:
     """A line of a table."""
 
     group: str
+    """Which examples: all, or those of a tag."""
     metric: str
+    """Which outcome of theirs."""
     estimate: Estimate
+    """The share that is right."""
     chance: float
+    """What a random scorer gets on these examples, 0-1."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""

@@ -34,6 +34,7 @@ class UniqueScorer(ABC):
     """A scorer that sees each caption, each picture and each pair of a request once."""
 
     name: str = ""
+    """For tables and records."""
     looks_at: str = "pixels"
     """What the model reads of a picture: "pixels", "regions" or "nothing"."""
     threshold: float | None = None
@@ -139,9 +140,8 @@ class ModelScorer(UniqueScorer):
 
     Args:
         model: The model; it is put into eval mode.
-        name: For tables and records.
-        memory: GiB that the activations of a forward pass may take, about; sets how many pairs go into one. If None,
-            what suits the device.
+        name: For tables and records; the type of the model if empty.
+        memory: GiB that the activations of a forward pass may take, about; what suits the device if None.
     """
 
     def __init__(self, model: PreTrainedModel, name: str = "", memory: float | None = None):
@@ -198,9 +198,9 @@ class EncodedScorer(ModelScorer):
     """A scorer whose model reads captions and pictures that were encoded apart from each other.
 
     Args:
-        model: As for `ModelScorer`; so are the others.
-        name: For people.
-        memory: GiB.
+        model: The model; it is put into eval mode.
+        name: For tables and records; the type of the model if empty.
+        memory: GiB that the activations of a forward pass may take, about; what suits the device if None.
     """
 
     cut_text: Sequence[str] = ("input_ids", "attention_mask", "token_type_ids")
@@ -259,7 +259,7 @@ class EncodedScorer(ModelScorer):
         self, captions: Sequence[str], pictures: Sequence[Picture], rows: Tensor, columns: Tensor
     ) -> Tensor:
         """The match of captions[rows[i]] with pictures[columns[i]], similar lengths together."""
-        text, seen = self._captions(captions), self.encode_pictures(pictures)
+        text, seen = self._latest.of(captions, self.encode_captions), self.encode_pictures(pictures)
         text_length, seen_length = _lengths(text, "attention_mask"), _lengths(seen, "region_mask")
         cut_text = self.cut_text if "attention_mask" in text else ()  # without a mask all is real
         cut_seen = self.cut_seen if "region_mask" in seen else ()
@@ -270,10 +270,6 @@ class EncodedScorer(ModelScorer):
             match[some] = self.forward(batch, shown).float().cpu()
             self.progress(len(some))
         return match
-
-    def _captions(self, captions: Sequence[str]) -> Encoded:
-        """Encoded captions; those of the latest request are kept."""
-        return self._latest.of(captions, self.encode_captions)
 
     def _batches(self, text: Tensor, seen: Tensor, pictures: Tensor) -> Iterator[Tensor]:
         """Indices of pairs, sorted by length, as many at a time as the memory holds."""

@@ -112,7 +112,7 @@ def _takes(family: Any) -> set[str]:
 
 
 def scores_of(model: str) -> Scores:
-    """The scores that a model has, by its config.
+    """The scores that a model has, by its config: name -> module and class. The first is meant where none is named.
 
     Raises:
         FileNotFoundError: No such model.

@@ -50,9 +50,11 @@ class Arm:
     """One way to fine-tune."""
 
     name: str
+    """In tables and figures."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the recipe that are its own, steps among them."""
     start: str = SHIPPED
+    """The model that it fine-tunes: the shipped one, or a start of the plan."""
 
     @property
     def folder(self) -> str:
@@ -65,7 +67,9 @@ class Contrast:
     """A difference that was asked for beforehand: arm - against."""
 
     arm: str
+    """Name of an arm."""
     against: str
+    """Name of the arm that is taken from it."""
     family: str = "primary"
     """Contrasts of a family are adjusted together: "primary" ones answer the question, "secondary" ones describe."""
 

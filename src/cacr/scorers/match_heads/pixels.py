@@ -87,7 +87,8 @@ class PixelScorer(MatchHeadScorer):
         """The match of every caption with every picture: [caption, picture], float32, on the CPU."""
         if self.score != "itc":
             return super().grid(captions, pictures)
-        text, seen = self._captions(captions)["feature"], self.encode_pictures(pictures)["feature"]
+        text = self._latest.of(captions, self.encode_captions)["feature"]
+        seen = self.encode_pictures(pictures)["feature"]
         rows = []
         for some in self.few(len(text), 2 * seen[..., 0].numel() * seen.dtype.itemsize):
             product = text[some] @ seen.flatten(0, 1).T
