@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -5,6 +7,7 @@ from torch.testing import assert_close
 from cacr.data.pairs import Picture
 from cacr.data.scenes import scene
 from cacr.regions import Regions
+from cacr.tiny_models.tokenizers import word_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +61,15 @@ def every_pair_equals():
         assert_close(single[0], plain[1], rtol=0, atol=atol)
 
     return check
+
+
+@pytest.fixture(scope="module")
+def clip_words():
+    """The end of a text is the highest id, as in CLIP's vocabulary."""
+    return word_tokenizer(begin=97, end=98)
+
+
+@pytest.fixture
+def open_clip_folder(data, tmp_path):
+    """A folder that may be broken."""
+    return shutil.copytree(data / "open_clip" / "gelu", tmp_path / "tiny")
