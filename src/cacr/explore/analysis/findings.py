@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cacr.explore.analysis.measures import MEASURES
+from cacr.explore.analysis.measures import MEASURES, WAYS
 from cacr.explore.analysis.report_scores import by_arm, who
-from cacr.explore.analysis.tables import number, verdict
+from cacr.explore.analysis.tables import Row, number, verdict
 
-Row = Mapping[str, Any]
 MOST = 8
 """Lines, at most."""
-WAYS = {"language": "among words", "vision": "among regions"}
 COMPARED = {
     "argmax_lv": "argmax of words",
     "soft_less_flat_language": "soft target less uniform among words",

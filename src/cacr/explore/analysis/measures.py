@@ -23,7 +23,7 @@ _CROSS = {
     "lv": ("S_LV, words over regions", "words that name something", "region"),
     "vl": ("S_VL, regions over words", "regions that are named", "word"),
 }
-_WAYS = {"language": "among words", "vision": "among regions"}
+WAYS = {"language": "among words", "vision": "among regions"}
 
 
 def _measures() -> dict[str, Measure]:
@@ -57,7 +57,7 @@ def _measures() -> dict[str, Measure]:
             f"soft_{cross}_over_chance": Measure("soft less chance", "difference"),
             f"soft_{cross}_over_favorite": Measure("soft less that of the mean attention", "difference"),
         }
-    for way, among in _WAYS.items():
+    for way, among in WAYS.items():
         found |= {
             f"soft_{way}": Measure(
                 f'attention {among} from the soft target: the loss CACR by rows (normalize="rows")', "nats"
@@ -87,6 +87,6 @@ MEASURES = _measures()
 """Name -> measure. The ending tells the block (lv, vl) or the direction (language, vision)."""
 CORRELATED = (
     *(f"{name}_{cross}" for name in ("entropy", "argmax", "soft") for cross in _CROSS),
-    *(f"{name}_{way}" for name in ("soft", "hard", "flat") for way in _WAYS),
+    *(f"{name}_{way}" for name in ("soft", "hard", "flat") for way in WAYS),
 )
 """What is correlated with scores."""

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from cacr.explore.plots import OKABE_ITO
+from cacr.explore.analysis.tables import Row
+from cacr.explore.sheets import OKABE_ITO
 
-Row = Mapping[str, Any]
 MARKS = "osD^vP*X"
 MOST = 8
 """Arms in a panel; more cannot be told apart."""

@@ -9,9 +9,8 @@ from cacr.explore.analysis import wording
 from cacr.explore.analysis.findings import findings
 from cacr.explore.analysis.measures import MEASURES
 from cacr.explore.analysis.report_scores import by_arm, entropy, scores, who
-from cacr.explore.analysis.tables import heads_table, number, resolved, table, verdict
+from cacr.explore.analysis.tables import Row, heads_table, number, resolved, table, verdict
 
-Row = Mapping[str, Any]
 BLOCKS = {"lv": "words over regions (S_LV)", "vl": "regions over words (S_VL)"}
 WAYS = {"language": "among words (language)", "vision": "among regions (vision)"}
 

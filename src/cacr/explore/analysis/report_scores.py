@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cacr.explore.analysis import wording
-from cacr.explore.analysis.tables import number, resolved, table, verdict
-
-Row = Mapping[str, Any]
+from cacr.explore.analysis.tables import Row, number, resolved, table, verdict
 
 
 def who(row: Row) -> str:

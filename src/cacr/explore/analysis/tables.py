@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+"""A number of the analysis with its interval, as analysis.json holds it."""
 
 
 def number(row: Row | None, unit: str) -> str:
