@@ -14,6 +14,7 @@ import socket
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,16 @@ def remove_whole(folder: Path) -> None:
         away = beside(folder)
         folder.rename(away)
     _remove(away)
+
+
+def next_name(pattern: str) -> Path:
+    """The first of numbered names that nothing has.
+
+    Examples:
+        >>> next_name("no such folder/demo-{:03d}").name
+        'demo-001'
+    """
+    return next(path for path in map(Path, map(pattern.format, count(1))) if not path.exists())
 
 
 def may_begin(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cacr._files import next_name
 from cacr._messages import unknown
 from cacr.attention import Attended
 from cacr.cli.asked import SCENES, Asked, asked
@@ -141,8 +142,7 @@ def explore(
 
 def _page(out: Path | None) -> Path:
     if out is None:
-        taken = (Path("runs") / f"explore-{number:03d}.html" for number in range(1, 1000))
-        return next(path for path in taken if not path.exists())
+        return next_name("runs/explore-{:03d}.html")
     if out.suffix != ".html":
         raise ValueError(
             f"the page is named {out}; expected a name that ends in .html (figures go to --figures)"

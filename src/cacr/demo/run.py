@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cacr._files import may_begin, working_in, write_text_whole
+from cacr._files import may_begin, next_name, working_in, write_text_whole
 from cacr._json import read_json
 from cacr.recipes import recipe_path
 from cacr.study.plan import slug
@@ -62,10 +62,7 @@ class DemoConfig:
             if self.full
             else replace(self, seeds=self.seeds or SEEDS)
         )
-        if chosen.out is None:
-            taken = (Path("runs") / f"demo-{number:03d}" for number in range(1, 1000))
-            chosen = replace(chosen, out=next(folder for folder in taken if not folder.exists()))
-        return chosen
+        return replace(chosen, out=chosen.out or next_name("runs/demo-{:03d}"))
 
 
 def jobs_of(config: DemoConfig) -> list[Job]:
