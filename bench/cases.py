@@ -7,8 +7,6 @@ caching allocator of CUDA does, so that no call pays for pages that the system m
 """
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bench import peers
-from bench.measuring import rounds
+from bench.measuring import in_a_process, rounds
 
 WARM = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 34),  # no block is mapped by itself ...
@@ -122,21 +120,11 @@ def here(case: Case) -> Timed:
 
 
 def timed(case: Case, warm: bool = False) -> Timed:
-    """A case in a process of its own, with the usual allocator or a warm one, and as many threads as here.
-
-    Raises:
-        RuntimeError: The process failed; the message is its own.
-    """
-    threads = str(torch.get_num_threads())
-    allocator = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    environment = (
-        allocator | (WARM if warm else {}) | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    """A case in a process of its own, with the usual allocator or a warm one; see `in_a_process`."""
+    allocator = WARM if warm else {}
+    return Timed(
+        **json.loads(in_a_process(str(case), "bench.cases", json.dumps(asdict(case)), allocator=allocator))
     )
-    command = [sys.executable, "-m", "bench.cases", json.dumps(asdict(case))]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"the process of {case} failed:\n{done.stderr}")
-    return Timed(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _faults(run: Callable[[], object]) -> float:

@@ -45,8 +45,7 @@ def region_models(setting: Setting) -> Iterator[Row | str]:
         jobs += _own(setting.release)
     for direction in DIRECTIONS:
         this = replace(case, direction=direction, jobs=tuple(jobs))
-        found = _run(this, setting)
-        warm = _run(this, setting, warm=True) if setting.device == "cpu" else None
+        found, warm = _runs(this, setting)
         for name in jobs[1:]:
             floor = 3.0 if name != "loop" else None
             yield _against(name, "blocks", this, found, warm, floor)
@@ -77,8 +76,7 @@ def patch_models(setting: Setting) -> Iterator[Row | str]:
                 jobs=tuple(jobs),
                 repetitions=setting.count(7 if case.regions < 1_000 else 4),
             )
-            found = _run(this, setting)
-            warm = _run(this, setting, warm=True) if setting.device == "cpu" else None
+            found, warm = _runs(this, setting)
             floors = (
                 {"blocks": 1.7, "release": 6.0} if direction == "both" else {"blocks": 2.0, "release": 8.0}
             )
@@ -88,7 +86,7 @@ def patch_models(setting: Setting) -> Iterator[Row | str]:
 
 
 def padded_batches(setting: Setting) -> Iterator[Row | str]:
-    """The loss of a patch model in a padded batch: streaming against blocks
+    """The loss of a patch model in a padded batch: streaming against blocks.
 
     As above, but examples differ in length, as pictures of any resolution do: blocks are masked, whole matrices at a
     time, and streaming leaves padding out. Where nothing is padding, blocks spare the masks: see above.
@@ -108,8 +106,7 @@ def padded_batches(setting: Setting) -> Iterator[Row | str]:
                 jobs=("streaming", "blocks"),
                 repetitions=repetitions,
             )
-            found = _run(this, setting)
-            warm = _run(this, setting, warm=True) if setting.device == "cpu" else None
+            found, warm = _runs(this, setting)
             yield _against("blocks", "streaming", this, found, warm, 1.7 if direction == "both" else 2.0)
 
 
@@ -118,10 +115,12 @@ def _own(folder: Path) -> list[str]:
     return ["release's own"] if peers.has_loss(peers.open_release(folder), "soft") else []
 
 
-def _run(case: Case, setting: Setting, warm: bool = False) -> Timed:
-    """In a process of its own, since its allocator is asked about; a quick run stays here."""
-    case = replace(case, warmups=WARMUPS if warm and not setting.quick else 1)
-    return here(case) if setting.quick else timed(case, warm)
+def _runs(case: Case, setting: Setting) -> tuple[Timed, Timed | None]:
+    """With the usual allocator and, on a CPU, with a warm one: each in a process of its own; a quick run stays here."""
+    if setting.quick:
+        return here(case), here(case) if setting.device == "cpu" else None
+    warm = timed(replace(case, warmups=WARMUPS), warm=True) if setting.device == "cpu" else None
+    return timed(case), warm
 
 
 def _against(name: str, ours: str, case: Case, found: Timed, warm: Timed | None, floor: float | None) -> Row:

@@ -6,16 +6,19 @@ import os
 import platform
 import re
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from cacr._measure import rounds
 
-__all__ = ["Bench", "Row", "Setting", "machine", "ratios", "rounds", "row"]
+__all__ = ["Bench", "Row", "Setting", "in_a_process", "machine", "ratios", "rounds", "row"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,30 @@ def row(
     if warm is not None:
         more["warm_minimum"], more["warm_median"] = ratios(*warm)
     return Row(name, divides, minimum, median, len(above), size, device, **more)
+
+
+def in_a_process(
+    what: str, module: str, *arguments: str, allocator: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The last line that a module prints, run in a process with as many threads as this one.
+
+    Args:
+        what: It does, for messages.
+        module: As for ``python -m``.
+        arguments: What it is given.
+        allocator: Settings of malloc; the usual ones if empty, whatever this process has.
+
+    Raises:
+        RuntimeError: The process failed, for want of memory for example; the message is its own.
+    """
+    threads = str(torch.get_num_threads())
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    environment = {**plain, **allocator, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"the process of {what} failed ({done.returncode}):\n{done.stderr}")
+    return done.stdout.splitlines()[-1]
 
 
 def machine(device: str = "cpu") -> str:

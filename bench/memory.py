@@ -7,8 +7,6 @@ What importing and a first tiny call take is not counted: the peak starts when t
 
 import contextlib
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -17,7 +15,7 @@ from pathlib import Path
 import torch
 
 from bench.cases import Case, inputs, job
-from bench.measuring import Row, Setting, row
+from bench.measuring import Row, Setting, in_a_process, row
 
 SHARES = {"blocks": 5, "streaming": 1, "release": 12}
 """Copies of [batch, head, region, region] in float32 that a job is given room for before it is tried."""
@@ -37,12 +35,13 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
         return torch.cuda.max_memory_allocated() - before
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    before = _highest()
+    before = highest()
     run()
-    return _highest() - before
+    return highest() - before
 
 
-def _highest() -> int:
+def highest() -> int:
+    """Bytes that this process has held at most, or since the mark was reset."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -54,18 +53,8 @@ def _highest() -> int:
 
 
 def peak_of(case: Case) -> int:
-    """Peak of the case's first job in a process of its own.
-
-    Raises:
-        RuntimeError: The process failed, for want of memory for example; the message is its own.
-    """
-    threads = str(torch.get_num_threads())
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    command = [sys.executable, "-m", "bench.memory", json.dumps(asdict(case))]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"the process of {case} failed ({done.returncode}):\n{done.stderr}")
-    return int(done.stdout.splitlines()[-1])
+    """Peak of the case's first job in a process of its own; see `in_a_process`."""
+    return int(in_a_process(str(case), "bench.memory", json.dumps(asdict(case))))
 
 
 def peaks(setting: Setting) -> Iterator[Row | str]:

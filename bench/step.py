@@ -18,7 +18,6 @@ quantiles of a normal distribution of mean 13.4 tokens and deviation 5.
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.memory import _highest
+from bench.measuring import in_a_process
+from bench.memory import highest
 from cacr import attach
 from cacr.data import open_captions
 from cacr.losses import hardest_negatives, ranking_loss
@@ -204,19 +204,9 @@ def seconds(step: Step, way: Callable[[], None]) -> float:
 
 
 def gibibytes(which: str, folder: Path, sizes: Mapping[str, int], changed: Mapping[str, Any]) -> float:
-    """Peak memory of a process that takes one step, with as many threads as this one.
-
-    Raises:
-        RuntimeError: The process failed; the message is its own.
-    """
-    threads = str(torch.get_num_threads())
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    """Peak memory of a process that takes one step; see `in_a_process`."""
     asked = json.dumps([which, str(folder), dict(sizes), dict(changed)])
-    command = [sys.executable, "-m", "bench.step", "--peak", asked]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"the process of a step ({which}) failed ({done.returncode}):\n{done.stderr}")
-    return float(done.stdout.splitlines()[-1])
+    return float(in_a_process(f"a step ({which})", "bench.step", "--peak", asked))
 
 
 def peak(which: str, folder: str, sizes: dict[str, int], changed: dict[str, Any]) -> float:
@@ -224,7 +214,7 @@ def peak(which: str, folder: str, sizes: dict[str, int], changed: dict[str, Any]
     with TemporaryDirectory() as out:
         step = Step(Path(folder), sizes, recipe_of(Path(out), **changed))
         seconds(step, getattr(step, which))
-    return _highest() / 2**30
+    return highest() / 2**30
 
 
 def main(
