@@ -35,7 +35,8 @@ class AttentionWatch:
         model: Any supported model; wrappers (DistributedDataParallel, torch.compile, PEFT) are seen through.
         layer: "last" (the last with full text-image attention), "all", a number from 0 or from -1, or several.
         layout: "auto", a name in `LAYOUTS`, or a `Layout`.
-        backend: "auto", "interface", "projection" or "trace".
+        backend: "auto", or how attention is seen: "interface" (transformers' registry), "projection" (hooks on the
+            maps of queries and keys) or "trace" (calls of softmax in any Python).
         select: Which examples of a batch: None for all, "paired" for those with words and regions, a slice,
             indices, a boolean mask, or a function of the model's inputs that gives one.
         text_mask: Inputs -> bool [batch, text]: which tokens count, in place of the layout's rule.
@@ -285,6 +286,13 @@ class AttentionWatch:
 
 def watch(model: nn.Module, **options: Any) -> AttentionWatch:
     """Watch a model's attention in any mode, without a loss: for figures and analyses.
+
+    Args:
+        model: Any supported model.
+        options: As for `AttentionWatch`; ``always`` is True here.
+
+    Returns:
+        A handle with ``blocks()`` and ``detach()``; also a context manager that detaches.
 
     Examples:
         >>> from cacr.tiny_models import TINY

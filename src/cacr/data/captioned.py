@@ -47,10 +47,13 @@ class CaptionedPictures:
         self.named = NamedPictures(own, self.source, features, images, missing, check_images)
         own = {name: own[name] for name in self.named.names}
         self.image_ids: Sequence[str] = list(own)
+        """Names of the pictures, in the order of the file."""
         self.captions: Sequence[str] = [caption for captions in own.values() for caption in captions]
+        """All sentences, picture by picture."""
         self.image_of_caption: Sequence[int] = [
             i for i, captions in enumerate(own.values()) for _ in captions
         ]
+        """For each caption the index of its picture in ``image_ids``."""
         self._own = list(own.values())
 
     @property

@@ -16,8 +16,11 @@ class Picture:
     """One picture for a model: its regions, its pixels, or both, each read when asked for."""
 
     image_id: str
+    """Its name, in records and messages."""
     read_regions: Callable[[], Regions] | None = None
+    """What gives its regions; None where there are none."""
     read_image: Callable[[], Image.Image] | None = None
+    """What gives its pixels; None where there are none."""
 
     @property
     def regions(self) -> Regions:
@@ -62,8 +65,11 @@ class CaptionSet(Protocol):
     """Pictures with captions. Caption c is true of picture ``image_of_caption[c]``."""
 
     image_ids: Sequence[str]
+    """Names of the pictures."""
     captions: Sequence[str]
+    """All sentences; a picture may have several."""
     image_of_caption: Sequence[int]
+    """For each caption the index of its picture in ``image_ids``."""
 
     def picture(self, image: int) -> Picture:
         """The picture at an index."""

@@ -59,7 +59,11 @@ READINGS = {"release": Reading(), "paper": Reading(detach_cross=False, rows="sum
 def project(
     other: Float[Tensor, "*batch other other"], cross: Float[Tensor, "*batch own other"]
 ) -> Float[Tensor, "*batch own own"]:
-    """Carry one modality's attention over into the other: the paper's change of basis, S*.
+    """Carry one modality's attention over into the other: the paper's change of basis, S* = cross · other · crossᵀ.
+
+    Args:
+        other: Attention within the other modality.
+        cross: Attention from own queries to the other modality's keys.
 
     Examples:
         >>> import torch

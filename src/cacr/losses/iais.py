@@ -106,6 +106,8 @@ def iais_loss(blocks: Blocks, direction: str = "both", kind: str = "singular") -
 
     Raises:
         ValueError: Blocks of scores, an unknown kind or direction, or blocks without the S_VL that it needs.
+
+    Source: Ren et al., ACL 2021; github.com/lancopku/IAIS.
     """
     if kind not in KINDS:
         raise ValueError(unknown("kind", kind, KINDS))

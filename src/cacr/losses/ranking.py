@@ -22,12 +22,17 @@ def ranking_loss(
         margin: Wanted difference of the sigmoids, 0-1.
         reduce: "mean" over groups and negatives, or "none": [group, negative].
 
+    Returns:
+        0 to 1 + ``margin``: a scalar, or [group, negative].
+
     Raises:
         ValueError: No negatives, or an unknown way to reduce.
 
     Examples:
         >>> ranking_loss(torch.tensor([[0.0, 0.0, -9.0]]))
         tensor(0.1000)
+
+    Source: github.com/ChenRocks/UNITER, model/itm.py.
     """
     if match.shape[1] < 2:
         raise ValueError(

@@ -20,7 +20,9 @@ class AttentionLoss:
     comparison: Comparison
     """What it compares."""
     space: str = "probabilities"
+    """What blocks must hold: "probabilities" or "scores"."""
     heads: str = "mean"
+    """"mean", or "each": one matrix a head, whose losses are averaged."""
     special_tokens: bool = False
     """Whether [CLS] and [SEP] count as text."""
 
@@ -29,7 +31,7 @@ class AttentionLoss:
         return compared(blocks, self.comparison, direction)
 
     def by_direction(self, blocks: Blocks, directions: Sequence[str]) -> dict[str, Tensor]:
-        """The loss of several directions, which may share work."""
+        """The loss in nats by direction, "language" and "vision"; directions asked for together share work."""
         return dict(zip(directions, by_direction(blocks, self.comparison, directions), strict=True))
 
 

@@ -33,6 +33,11 @@ def soft_equivalence_loss(
 
     Returns:
         Nats in float64; equal to ``cacr_loss(blocks, direction, variant="paper")`` by default.
+
+    Raises:
+        ValueError: An unknown direction or choice, or a direction that needs S_VL, which the blocks do not have.
+
+    Source: arXiv:2212.10549, Algorithm 1, with two errata applied (docs/paper_notes.md).
     """
     if direction not in DIRECTIONS:
         raise ValueError(unknown("direction", direction, DIRECTIONS))

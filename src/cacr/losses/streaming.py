@@ -88,7 +88,7 @@ def iais_loss_from_query_key(
     kind: str = "singular",
     scale: float | None = None,
 ) -> Tensor:
-    """`iais_loss` of one attention layer; arguments as in `cacr_loss_from_query_key`."""
+    """`iais_loss` of one attention layer in nats; ``kind`` as there, the rest as in `cacr_loss_from_query_key`."""
     reads = READS.get(direction, BLOCKS) if kind == "singular" else BLOCKS
     given = query, key, text_mask, region_mask, scale, "probabilities", "mean"
     return iais_loss(_blocks(*given, method, reads), direction, kind)

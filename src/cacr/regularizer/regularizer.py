@@ -32,6 +32,7 @@ class Regularizer(AttentionWatch):
         add_to_loss: Add it to ``out.loss`` as well.
         accumulation_steps: Forward passes an optimizer step; needed with ``add_to_loss`` where the trainer hands
             ``num_items_in_batch`` to the model.
+        loss_name: What `describe` calls the loss.
         options: As for `AttentionWatch`.
     """
 

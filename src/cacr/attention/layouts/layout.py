@@ -49,8 +49,11 @@ class Run:
     captured: Mapping[str, Captured]
     """The attention call of each block."""
     text_mask: Callable[[Mapping[str, Any]], Tensor] | None = None
+    """The caller's rule, if there is one: inputs -> bool [batch, text]."""
     region_mask: Callable[[Mapping[str, Any]], Tensor] | None = None
+    """The same for the positions of the image side."""
     special_ids: Sequence[int] = ()
+    """Token ids that never count as text."""
 
     def input(self, name: str) -> Tensor:
         """An input that the layout cannot do without.

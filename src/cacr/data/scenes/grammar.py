@@ -33,9 +33,13 @@ class Claim:
     """What a caption says: a relation between two kinds of things, or the place of the first."""
 
     first: Kind
+    """(shape, color) of the thing that the caption is about."""
     second: Kind
+    """The same of the other thing that it names."""
     relation: str | None = None
+    """One of ``RELATIONS``, from the first to the second; or None, with a place."""
     place: tuple[str, str] | None = None
+    """Of the first, such as ("top", "left"); or None, with a relation."""
 
     def __post_init__(self) -> None:
         if (self.relation is None) == (self.place is None):

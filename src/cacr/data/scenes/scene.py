@@ -22,9 +22,13 @@ class Scene:
     """A seeded picture and all that is true of it."""
 
     things: tuple[Thing, ...]
+    """What is painted: two or three."""
     claim: Claim
+    """What the caption says."""
     paints: tuple[RGB, ...]
+    """Color of each thing, 0-255."""
     shade: int
+    """Grey of the ground, 0-255."""
     boxes: tuple[Box, ...]
     """Proposed regions, xyxy in pixels: a jittered box and a part of each thing, and two of the ground."""
     owners: tuple[int, ...]
@@ -59,6 +63,10 @@ class Scene:
 
 def scene(seed: int, index: int) -> Scene:
     """Scene ``index`` of the endless album ``seed``; the same on every platform.
+
+    Args:
+        seed: The album; those in use are in ``SEEDS``.
+        index: From 0.
 
     Examples:
         >>> scene(0, 0).caption

@@ -72,10 +72,13 @@ class WinogroundLike:
     """Two captions made of the same words and two pictures of the same things: caption i is true of scene i only."""
 
     example_id: str
+    """Its name in records, for instance "scenes-3-0"."""
     tag: str
     """The relation that is swapped, or "attribute" where colors are."""
     scenes: tuple[Scene, Scene]
+    """The pictures."""
     claims: tuple[Claim, Claim]
+    """What the captions say."""
 
     @property
     def captions(self) -> tuple[str, str]:

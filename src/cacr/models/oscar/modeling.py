@@ -114,7 +114,7 @@ class OscarModel(SingleStream, OscarPreTrainedModel):
 
 
 class OscarForImageTextRetrieval(OscarPreTrainedModel):
-    """How well a caption fits a picture: ``model(...).rank_scores``, higher is better."""
+    """How well a caption fits a picture: ``model(...).rank_scores`` [batch, 1], a logit; higher is better."""
 
     match_is = "rank_scores, the logit of a match minus that of none"
 

@@ -135,7 +135,7 @@ class UniterModel(SingleStream, UniterPreTrainedModel):
 
 
 class UniterForImageTextRetrieval(UniterPreTrainedModel):
-    """How well a caption fits a picture: ``model(...).rank_scores``, higher is better."""
+    """How well a caption fits a picture: ``model(...).rank_scores`` [batch, 1], a logit; higher is better."""
 
     match_is = "rank_scores, the logit of the ranking head"
 

@@ -62,14 +62,14 @@ class DetectorConfig:
         short_side: Pixels that the short side of a picture is scaled to.
         long_side: Most pixels of the long side.
         mean_bgr: Subtracted from the blue, green and red of a pixel, 0-255.
-        std_bgr: They are divided by it.
+        std_bgr: What is left is divided by it: 1 for the public checkpoint.
         anchor_offset: Place of an anchor's center in its cell, 0-1.
-        proposal_weights: Of the proposals' box deltas.
+        proposal_weights: The proposals' shifts in x and y and growth in width and height are divided by these.
         proposal_nms: Proposals that overlap a better one by more (IoU) are dropped.
         candidates: Best anchors looked at per picture.
         proposals: Most proposals per picture.
         smallest_side: Proposals with a side of at most this many pixels are dropped.
-        box_weights: Of the classes' box deltas.
+        box_weights: The same of the boxes of classes.
         pooled: Cells along a side of a pooled region.
         thresholds: IoUs tried in turn, until at least ``min_regions`` are left.
         min_regions: Regions per picture wanted at least.
