@@ -91,7 +91,7 @@ def follow(
         else:
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
-                exec(compile(step.text, str(page), "exec"), names)
+                exec(compile(step.text, f"<{page.name}>", "exec"), names)
             printed = out.getvalue()
         if step.shown is not None:
             assert _pattern(step.shown).fullmatch(printed.strip()), (

@@ -255,6 +255,7 @@ def test_retrieval_is_timed_against_a_loop_that_scores_the_same(tmp_path, capsys
     assert "24 pairs a round" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_whole_benchmarks_are_measured_on_generated_pictures(capsys):
     data = Path(__file__).parents[1] / "data" / "benchmarks" / "vsr"
     (line,) = full_size.main(data, names=["vsr"], n=3, models=["clip"])

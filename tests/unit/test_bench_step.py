@@ -49,6 +49,7 @@ def test_a_gradient_that_one_side_alone_has_stops_the_bench(one, monkeypatch):
         one.check()
 
 
+@pytest.mark.slow
 def test_the_process_that_measures_memory_fails_in_its_own_words(tmp_path):
     with pytest.raises(RuntimeError, match=r"(?s)the process of a step \(ours\) failed.*nowhere"):
         step.gibibytes("ours", tmp_path / "nowhere", TINY, {})

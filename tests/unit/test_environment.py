@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from importlib.metadata import version
 
 import torch
 
@@ -10,7 +11,7 @@ from cacr.environment import code_hash, environment, git_state
 
 def test_it_names_versions_code_machine_and_settings_as_plain_values():
     found = json.loads(json.dumps(environment()))
-    assert found["packages"]["torch"] == torch.__version__
+    assert found["packages"]["torch"] == version("torch")
     assert {"cacr", "transformers", "numpy", "safetensors", "tokenizers"} <= found["packages"].keys()
     assert found["processor"]["instructions"] == torch.backends.cpu.get_cpu_capability()
     assert found["processor"]["model"]
@@ -90,4 +91,4 @@ def test_without_git_or_a_commit_there_is_no_state_and_nothing_fails(tmp_path, m
 
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
     monkeypatch.setattr("cacr.environment.PACKAGES", ("torch", "no-such-package-as-this"))
-    assert environment()["packages"] == {"torch": torch.__version__}
+    assert environment()["packages"] == {"torch": version("torch")}

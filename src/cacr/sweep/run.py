@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,11 @@ def sweep(
     check_processes(config)
     starting_model(config, open_data(config))  # what is missing is said before there is a folder
     out.mkdir(parents=True, exist_ok=True)
-    with working_in(out), writing(out / "sweep.db"):
+    with working_in(out), writing(out / "sweep.db"), _database(out / "sweep.db") as storage:
         _keep_plan(out / "sweep.json", config, plan)
         study = optuna.create_study(
             study_name=STUDY,
-            storage=f"sqlite:///{out / 'sweep.db'}",
+            storage=storage,
             direction="maximize",
             pruner=optuna.pruners.MedianPruner(plan.warm_up) if plan.prune else optuna.pruners.NopPruner(),
             load_if_exists=True,
@@ -116,6 +117,19 @@ def sweep(
             stop_if_told()
             _run(study, study.ask(), config, plan, progress)
         return _report(study, config, out)
+
+
+@contextmanager
+def _database(path: Path) -> Iterator[Any]:
+    """Optuna's storage in a file, whose connections are closed at the end."""
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(f"sqlite:///{path}")
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _run(study: Any, trial: Any, config: TrainConfig, plan: SweepPlan, progress: Progress) -> None:

@@ -7,6 +7,7 @@ import struct
 import sys
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,12 +23,13 @@ from cacr.regions.picture_files import open_image
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory in a forked child")
 
 
-def refused(path, address_space=4 << 30):
-    """Bytes that opening a file needed until it was refused, and the sentence; in a child with so much memory."""
+def refused(path, room=2 << 30):
+    """Bytes that opening a file needed until it was refused, and the sentence; in a child with so much more memory."""
     answer, end = os.pipe()
     child = os.fork()
     if not child:
-        resource.setrlimit(resource.RLIMIT_AS, (address_space,) * 2)
+        has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (has + room,) * 2)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             store = open_features(path)
@@ -72,7 +74,7 @@ NONE = b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
         ({"a": FLOATS, "__metadata__": {"format": 5}}, "metadata"),
         ({"a": FLOATS, "__metadata__": []}, "no list of tensors"),
         (b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"shape":[1]}}', "something twice"),
-        (b"[" * 5_000, "no list of tensors"),
+        (b"[" * 5_000, "no list of tensors|Expecting value"),  # Python's readers of JSON differ in their depth
         (b"{}", "ends at byte|end at byte"),
     ],
 )
@@ -130,7 +132,7 @@ def test_a_line_of_gigabytes_is_refused_before_it_is_read(tmp_path, before):
     with path.open("wb") as file:
         file.write(before + b"2\t1\t")
         file.truncate(20 << 30)  # a hole: it takes no room on the disk
-    grown, said = refused(path, 24 << 30)  # room to map the file, none to copy it
+    grown, said = refused(path, 20 << 30)  # room to map the file, none to copy it
     assert f"line {1 + before.count(10)} has more than 256 MB" in said
     assert grown < 300 << 20  # pages of the file itself
 
