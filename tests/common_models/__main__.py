@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.common_models.library import MARK, PLACE, VERSION, downloaded, whole
 from tests.common_models.outcomes import Outcomes, exceptions, page, passed_before
+from tests.common_models.theirs import MARK, PLACE, VERSION, downloaded, whole
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "trust" / "common_model_tests.md"

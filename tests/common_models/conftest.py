@@ -2,6 +2,6 @@
 
 import os
 
-from tests.common_models.library import PLACE
+from tests.common_models.theirs import PLACE
 
 collect_ignore = [] if PLACE in os.environ else ["test_common_models.py"]

@@ -5,8 +5,8 @@ import unittest
 
 import torch
 
-from tests.common_models.library import library
 from tests.common_models.testers import BASES, CONFIGS, PRETRAINING, RETRIEVAL, ModelTester, sizes
+from tests.common_models.theirs import library
 
 modeling = library("test_modeling_common")
 # the tests know classes by the library's own tables of names

@@ -35,8 +35,7 @@ class AttentionWatch:
         model: Any supported model; wrappers (DistributedDataParallel, torch.compile, PEFT) are seen through.
         layer: "last" (the last with full text-image attention), "all", a number from 0 or from -1, or several.
         layout: "auto", a name in `LAYOUTS`, or a `Layout`.
-        backend: "auto", or how attention is seen: "interface" (transformers' registry), "projection" (hooks on the
-            maps of queries and keys) or "trace" (calls of softmax in any Python).
+        backend: "auto", "interface" (transformers' registry), "projection" (maps of queries and keys) or "trace".
         select: Which examples of a batch: None for all, "paired" for those with words and regions, a slice,
             indices, a boolean mask, or a function of the model's inputs that gives one.
         text_mask: Inputs -> bool [batch, text]: which tokens count, in place of the layout's rule.
@@ -70,9 +69,7 @@ class AttentionWatch:
         if heads not in HEADS:
             raise ValueError(unknown("heads", heads, HEADS))
         if isinstance(select, str) and select != "paired":
-            raise ValueError(
-                f'select is {select!r}; expected "paired", a slice, indices, a mask or a function'
-            )
+            raise ValueError(f'select is {select!r}; expected "paired", a slice, indices, a mask, a function')
         self.model = innermost(model)
         if hasattr(self.model, MARK):
             raise ValueError(
@@ -289,10 +286,7 @@ def watch(model: nn.Module, **options: Any) -> AttentionWatch:
 
     Args:
         model: Any supported model.
-        options: As for `AttentionWatch`; ``always`` is True here.
-
-    Returns:
-        A handle with ``blocks()`` and ``detach()``; also a context manager that detaches.
+        options: As for `AttentionWatch`, which is returned; ``always`` is True here.
 
     Examples:
         >>> from cacr.tiny_models import TINY

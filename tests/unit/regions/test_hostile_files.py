@@ -74,7 +74,10 @@ NONE = b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
         ({"a": FLOATS, "__metadata__": {"format": 5}}, "metadata"),
         ({"a": FLOATS, "__metadata__": []}, "no list of tensors"),
         (b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"shape":[1]}}', "something twice"),
-        (b"[" * 5_000, "no list of tensors|Expecting value"),  # Python's readers of JSON differ in their depth
+        (
+            b"[" * 5_000,
+            "no list of tensors|Expecting value",
+        ),  # Python's readers of JSON differ in their depth
         (b"{}", "ends at byte|end at byte"),
     ],
 )
