@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cacr._processes import rank
-from cacr.cli.show import bar, finish
+from cacr.cli.show import bar, finish, tell
+from cacr.recipes import recipe_names
 from cacr.training import TrainConfig
 from cacr.training import train as run
 
@@ -30,7 +31,16 @@ def train(
         resume: Go on with the killed run in --out from its last checkpoint; the result is the same.
         push_to_hub: NAME or OWNER/NAME on the hub to put the model to at the end; `cacr push` does it later.
     """
+    if recipe is None and config == TrainConfig() and not resume:
+        raise ValueError(
+            f"no recipe is given; expected one of {', '.join(recipe_names())}, the path of a .toml file, or options of "
+            "your own. For instance: cacr train scenes --out runs/scenes"
+        )
     main = rank() == 0  # one of several processes speaks
+    if main:
+        tell(
+            f"Training with loss {config.loss}: {config.steps} steps, into {config.out}", "json"
+        )  # beside the results
     last: dict[str, float] = {}
     with bar(visible=main) as progress:
         task = progress.add_task(f"train {config.loss}", total=config.steps, note="")

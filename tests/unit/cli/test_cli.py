@@ -48,6 +48,7 @@ def test_every_command_explains_its_options(command, capsys):
             ["train", "scenes", "--loss", "carc", "--out", "{tmp}/r"],
             "unknown loss 'carc'. Did you mean 'cacr'",
         ),
+        (["train"], "no recipe is given; expected one of cacr-base"),
         (["eval", "scenes-start", "scene"], "unknown benchmark 'scene'. Did you mean 'scenes'"),
         (["eval", "nowhere", "scenes"], "no model folder nowhere"),
         (
