@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +198,10 @@ def _holds_open_clip(folder: Path) -> bool:
 
 def _here(model: str) -> Path:
     """The folder or file of a model, copied from the hub where there is none of that name."""
+    close = get_close_matches(model, (SHIPPED, "constant", "random"), n=1)
     return model_here(
         model,
         "RUN/model as made by `cacr train`, a folder made by `cacr convert` or save_pretrained, a model's name on the "
-        "hub, scenes-start, constant or random",
+        "hub, scenes-start, constant or random" + (f". Did you mean {close[0]}?" if close else ""),
         pickled=True,
     )

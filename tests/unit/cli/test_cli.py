@@ -51,6 +51,7 @@ def test_every_command_explains_its_options(command, capsys):
         (["train"], "no recipe is given; expected one of cacr-base"),
         (["eval", "scenes-start", "scene"], "unknown benchmark 'scene'. Did you mean 'scenes'"),
         (["eval", "nowhere", "scenes"], "no model folder nowhere"),
+        (["eval", "scenes-strat", "scenes"], "Did you mean scenes-start?"),
         (
             ["eval", "scenes-start", "retrieval", "--out", "{tmp}/e"],
             "needs a folder of captioned pictures: --data",
