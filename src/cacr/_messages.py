@@ -31,6 +31,12 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
+def nearest(given: object, known: Iterable[str]) -> str | None:
+    """The known name that is most like the one given, if one is."""
+    close = get_close_matches(given, known, n=1) if isinstance(given, str) and len(given) <= MOST else []
+    return close[0] if close else None
+
+
 def unknown(what: str, given: object, known: Iterable[str]) -> str:
     """A sentence that names what was given, the closest known name, and all known ones.
 
@@ -39,7 +45,7 @@ def unknown(what: str, given: object, known: Iterable[str]) -> str:
         "unknown loss 'carc'. Did you mean 'cacr'? Known: cacr, none."
     """
     known = [str(name) for name in known]
-    close = get_close_matches(str(given), known, n=1) if isinstance(given, str) and len(given) <= MOST else []
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    near = nearest(given, known)
+    hint = "" if near is None else f" Did you mean {near!r}?"
     listed = ", ".join(known) if len(known) <= MOST else f"{', '.join(known[:MOST])}, … ({len(known)} in all)"
     return f"unknown {what} {shortly(given)}.{hint} Known: {listed}."

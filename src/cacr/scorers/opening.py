@@ -6,13 +6,12 @@ import importlib
 import importlib.util
 import inspect
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from cacr._hub import model_here
 from cacr._json import read_json
-from cacr._messages import shortly, unknown
+from cacr._messages import nearest, shortly, unknown
 from cacr.data import Scorer
 from cacr.models.shipped import SHIPPED, shipped_model
 from cacr.scorers.controls import ConstantScorer, RandomScorer
@@ -198,10 +197,10 @@ def _holds_open_clip(folder: Path) -> bool:
 
 def _here(model: str) -> Path:
     """The folder or file of a model, copied from the hub where there is none of that name."""
-    close = get_close_matches(model, (SHIPPED, "constant", "random"), n=1)
+    near = nearest(model, (SHIPPED, "constant", "random"))
     return model_here(
         model,
         "RUN/model as made by `cacr train`, a folder made by `cacr convert` or save_pretrained, a model's name on the "
-        "hub, scenes-start, constant or random" + (f". Did you mean {close[0]}?" if close else ""),
+        "hub, scenes-start, constant or random" + ("" if near is None else f". Did you mean {near}?"),
         pickled=True,
     )
