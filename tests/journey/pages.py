@@ -64,7 +64,7 @@ def steps(page: Path) -> Iterator[Step]:
         elif kind == "console":
             for command in body.split("$ ")[1:]:
                 line, _, shown = command.partition("\n")
-                yield Step("console", line, shown)
+                yield Step("console", line, shown or None)
         elif title is not None and kind != "python":
             yield Step("file", body, name=title)
 
